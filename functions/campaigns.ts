@@ -1,0 +1,116 @@
+/** Campaigns: the rules for calling a list of leads, and the switches that set it going. */
+import { Campaign, CampaignCreate, CampaignPatch, page } from '../lib/contract.ts';
+import type { Deps } from '../lib/deps.ts';
+import { dispatch } from '../lib/dial.ts';
+import { found, notFound, paged } from './respond.ts';
+import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
+
+const tag = 'Campaigns';
+
+/** Wakes the dispatcher once the answer has gone: whatever has just become due is dialled without waiting for the tick. */
+const refill = (deps: Deps): void => deps.background('refill', (own) => dispatch(own));
+
+/** POST /v1/campaigns/:id/start and its kin: one verb each, which says what is allowed when the state is wrong. */
+const move = (
+  action: 'start' | 'pause' | 'resume' | 'cancel',
+  summary: string,
+  verb: 'startCampaign' | 'pauseCampaign' | 'resumeCampaign' | 'cancelCampaign',
+  wakes: boolean,
+): Route =>
+  route({
+    method: 'POST',
+    path: `/v1/campaigns/:id/${action}`,
+    tag,
+    summary,
+    auth: 'account',
+    params: ById,
+    responses: { 200: Campaign },
+    refusals: [409],
+    async handler(call) {
+      const { deps } = call;
+      const campaign = found(await deps.verbs[verb](accountOf(call), deps.now(), call.params.id));
+      if (wakes) refill(deps);
+      return { status: 200, body: campaign };
+    },
+  });
+
+export const campaignRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/v1/campaigns',
+    tag,
+    summary: 'List campaigns',
+    auth: 'account',
+    query: PageQuery,
+    responses: { 200: page(Campaign) },
+    handler: (call) =>
+      paged(call.query, (after, limit) => call.deps.verbs.listCampaigns(accountOf(call), call.deps.now(), after, limit)),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/campaigns',
+    tag,
+    summary: 'Make a campaign, as a draft',
+    auth: 'account',
+    body: CampaignCreate,
+    creates: true,
+    responses: { 201: Campaign },
+    refusals: [409],
+    async handler(call) {
+      const { deps, mint, body } = call;
+      return {
+        status: 201,
+        body: await deps.verbs.createCampaign(accountOf(call), deps.now(), await mint.id('campaign'), body),
+      };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/campaigns/:id',
+    tag,
+    summary: 'One campaign with its counts and progress',
+    auth: 'account',
+    params: ById,
+    responses: { 200: Campaign },
+    async handler(call) {
+      const { deps, params } = call;
+      return { status: 200, body: found(await deps.verbs.getCampaign(accountOf(call), deps.now(), params.id)) };
+    },
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/campaigns/:id',
+    tag,
+    summary: 'Change a campaign',
+    auth: 'account',
+    params: ById,
+    body: CampaignPatch,
+    responses: { 200: Campaign },
+    refusals: [409],
+    async handler(call) {
+      const { deps, params, body } = call;
+      const campaign = found(await deps.verbs.updateCampaign(accountOf(call), deps.now(), params.id, body));
+      if (campaign.status === 'active') refill(deps);
+      return { status: 200, body: campaign };
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/campaigns/:id',
+    tag,
+    summary: 'Delete a draft, completed or canceled campaign',
+    auth: 'account',
+    params: ById,
+    responses: { 204: null },
+    refusals: [409],
+    async handler(call) {
+      const { deps, params } = call;
+      if (!(await deps.verbs.deleteCampaign(accountOf(call), deps.now(), params.id))) throw notFound();
+      return { status: 204, body: undefined };
+    },
+  }),
+  move('start', 'Start calling (from starts_at, when that lies ahead)', 'startCampaign', true),
+  move('pause', 'Dial nobody new; calls on the line go on', 'pauseCampaign', false),
+  move('resume', 'Go on calling', 'resumeCampaign', true),
+  move('cancel', 'Stop for good', 'cancelCampaign', false),
+];

@@ -1,0 +1,31 @@
+/** The page for whoever is not signed in. */
+import { html } from 'hono/html';
+import { alert, layout } from './layout.ts';
+import type { Html } from './words.ts';
+
+/** `next`: where to go afterwards, a path of ours. `error`: why the last try failed. */
+export const signInPage = (next: string, error: string | null): Html =>
+  layout({
+    title: 'Sign in',
+    viewer: null,
+    body: html`<section class="card narrow">
+      <h1>Sign in</h1>
+      ${alert(error)}
+      <form method="post" action="/sign-in" class="stack">
+        <input type="hidden" name="next" value="${next}" />
+        <label for="key">API key</label>
+        <input
+          id="key"
+          name="key"
+          type="password"
+          required
+          autofocus
+          autocomplete="current-password"
+          spellcheck="false"
+          aria-describedby="key-hint"
+        />
+        <p class="hint" id="key-hint">The key you were shown when the account was made. You stay signed in for 12 hours.</p>
+        <button class="primary">Sign in</button>
+      </form>
+    </section>`,
+  });

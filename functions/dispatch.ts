@@ -1,0 +1,28 @@
+/** Call dispatch, as the cron `* * * * *` drives it: whatever an invocation left behind is taken up here. */
+import { compose, type Invocation } from '../lib/compose.ts';
+import { withDb } from '../lib/db.ts';
+import type { Deps } from '../lib/deps.ts';
+import { dispatch } from '../lib/dial.ts';
+import { reconcile } from '../lib/reconcile.ts';
+import { sweep } from '../lib/summarise.ts';
+
+/** Calls looked at per tick: with the create-calls below, within 50 subrequests. */
+const LOOKS = 16;
+const CREATES = 20;
+
+/** What one tick does, whoever composed its dependencies. Answers as {@link onTick}. */
+export const tick = async (deps: Deps): Promise<Date | null> => {
+  const upkeep = await deps.verbs.tick(deps.now(), LOOKS);
+  const completed = upkeep.completed + (await reconcile(deps, upkeep.look_at));
+  if (completed > 0 || upkeep.mail_due) deps.background('summary', (own) => sweep(own));
+  const { unfinished } = await dispatch(deps, CREATES);
+  const next = await deps.verbs.nextDue(deps.now());
+  if (unfinished) return deps.now();
+  return next === null ? null : new Date(next);
+};
+
+/**
+ * One tick: expired leases, quiet and uncertain calls, refills left over. May fire zero, one or many times. Answers with the
+ * instant before which no tick has anything to do; null: none until somebody adds work.
+ */
+export const onTick = (invocation: Invocation): Promise<Date | null> => withDb(invocation, (db) => tick(compose(invocation, db)));

@@ -1,0 +1,160 @@
+/** Reads what a request carries: bodies cut at their limit while they stream, and the field and rule of whatever is wrong. */
+import type * as z from 'zod';
+import { Refusal, type Detail } from '../lib/errors.ts';
+import { MAX_CSV_BYTES } from '../lib/import-leads.ts';
+
+/** Bytes of a JSON body. */
+export const JSON_LIMIT = 1_048_576;
+/** Bytes of a CSV body: about five million rows. */
+export const CSV_LIMIT = MAX_CSV_BYTES;
+const MAX_DETAILS = 100;
+
+/** `text/csv; charset=utf-8` → `text/csv`. */
+export const mediaType = (headers: Headers): string => (headers.get('content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
+
+const tooLarge = (limit: number): Refusal => {
+  const size = limit >= 1_048_576 ? `${limit / 1_048_576} MB` : `${limit} bytes`;
+  return new Refusal(413, 'too_large', `The body is larger than ${size}.`, [{ field: 'body', rule: `at most ${size}` }]);
+};
+
+/**
+ * The stream itself, counted: whatever Content-Length says, it fails with a 413 refusal at the first byte over `limit`.
+ * `seen` gets every chunk that passes.
+ */
+export const limited = (
+  stream: ReadableStream<Uint8Array>,
+  limit: number,
+  seen?: (chunk: Uint8Array) => void,
+): ReadableStream<Uint8Array> => {
+  let bytes = 0;
+  return stream.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        bytes += chunk.byteLength;
+        if (bytes > limit) throw tooLarge(limit);
+        seen?.(chunk);
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+};
+
+/** Refuses compressed bodies: their size is not the size they claim. */
+export const refuseEncoded = (headers: Headers): void => {
+  const encoding = headers.get('content-encoding') ?? 'identity';
+  if (encoding.toLowerCase() === 'identity') return;
+  throw new Refusal(415, 'unsupported_media_type', 'Send the body as it is, not compressed.', [
+    { field: 'Content-Encoding', rule: 'must be identity' },
+  ]);
+};
+
+/** True when there is not a single byte of body; else the rest of it is not read. */
+export const isEmpty = async (request: Request): Promise<boolean> => {
+  if (!request.body) return true;
+  const reader = request.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (value.byteLength === 0) continue;
+    await reader.cancel();
+    return false;
+  }
+  reader.releaseLock();
+  return true;
+};
+
+/** The whole body as bytes. @throws {Refusal} 413 */
+export const readBytes = async (request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> => {
+  if (!request.body) return new Uint8Array();
+  if (Number(request.headers.get('content-length') ?? 0) > limit) {
+    await request.body.cancel();
+    throw tooLarge(limit);
+  }
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of limited(request.body, limit)) chunks.push(chunk);
+  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+};
+
+/** Text that Postgres cannot hold: NUL, or half of a surrogate pair. */
+const unstorable = (text: string): boolean => text.includes('\0') || !text.isWellFormed();
+
+const findUnstorable = (value: unknown, path: string): string | null => {
+  if (typeof value === 'string') return unstorable(value) ? path : null;
+  if (typeof value !== 'object' || value === null) return null;
+  for (const [key, item] of Object.entries(value)) {
+    const here = path === '' ? key : `${path}.${key}`;
+    const found = unstorable(key) ? path : findUnstorable(item, here);
+    if (found !== null) return found;
+  }
+  return null;
+};
+
+/** Parses a JSON body; an empty one is `{}`. @throws {Refusal} 400 */
+export const parseJson = (bytes: Uint8Array): unknown => {
+  if (bytes.byteLength === 0) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes));
+  } catch {
+    throw new Refusal(400, 'bad_json', 'The body is not JSON.', [{ field: 'body', rule: 'must be JSON in UTF-8' }]);
+  }
+  const found = findUnstorable(value, '');
+  if (found === null) return value;
+  const detail = { field: found || 'body', rule: 'must not hold NUL or half a surrogate pair' };
+  throw new Refusal(400, 'validation', `${detail.field} ${detail.rule}.`, [detail]);
+};
+
+type Issue = z.core.$ZodIssue;
+
+const ruleOf = (issue: Issue): string => {
+  if (issue.code === 'invalid_union') {
+    const expected = issue.errors.flat().map((inner) => ('expected' in inner ? String(inner.expected) : inner.message));
+    return `must be ${[...new Set(expected)].join(' or ')}`;
+  }
+  if (issue.code === 'invalid_type') {
+    return issue.message.endsWith('received undefined')
+      ? 'is required'
+      : `must be ${issue.expected === 'int' ? 'a whole number' : `of type ${issue.expected}`}`;
+  }
+  return issue.message;
+};
+
+/** What zod found, as our contract says it: one entry per field, dotted. */
+export const detailsOf = (issues: readonly Issue[], root: string): Detail[] =>
+  issues
+    .flatMap((issue): Detail[] => {
+      const path = issue.path.map(String);
+      if (issue.code === 'unrecognized_keys') {
+        return issue.keys.map((key) => ({ field: [...path, key].join('.'), rule: 'unknown field' }));
+      }
+      return [{ field: path.join('.') || root, rule: ruleOf(issue) }];
+    })
+    .slice(0, MAX_DETAILS);
+
+/** @throws {Refusal} 400 `validation`, naming every field and its rule. `root` names the whole. */
+export const validate = <T>(schema: z.ZodType<T>, value: unknown, root: 'body' | 'query'): T => {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const details = detailsOf(parsed.error.issues, root);
+  const first = details[0];
+  throw new Refusal(400, 'validation', first ? `${first.field}: ${first.rule}` : 'The request is not valid.', details);
+};
+
+/** The query string as an object; a name given twice is a 400. */
+export const queryOf = (url: URL): Record<string, string> => {
+  const query = new Map<string, string>();
+  for (const [name, value] of url.searchParams) {
+    if (query.has(name) || unstorable(value)) {
+      const rule = unstorable(value) ? 'must not hold NUL' : 'must be given once';
+      throw new Refusal(400, 'validation', `${name}: ${rule}`, [{ field: name, rule }]);
+    }
+    query.set(name, value);
+  }
+  return Object.fromEntries(query);
+};

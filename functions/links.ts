@@ -1,0 +1,110 @@
+/** GET, POST /links/:token — what a mail links to: signed, good for seven days, no key needed. GET shows, POST changes. */
+import { html } from 'hono/html';
+import * as z from 'zod';
+import { openLink } from '../lib/auth.ts';
+import { compose, type Invocation } from '../lib/compose.ts';
+import { Id, NOTIFICATION_TYPES, type NotificationType } from '../lib/contract.ts';
+import { withDb } from '../lib/db.ts';
+import type { Deps } from '../lib/deps.ts';
+import { streamHotLeadsCsv } from '../lib/export-csv.ts';
+import { pageAnswer } from './dashboard/answers.ts';
+import { layout } from './dashboard/layout.ts';
+import { errorToResponse, notFound, toResponse } from './respond.ts';
+import type { PlainRoute } from './route.ts';
+
+const Payload = z.discriminatedUnion('action', [
+  z.object({ action: z.literal('hot_leads_csv'), account_id: Id, campaign_id: Id }),
+  z.object({ action: z.literal('preference'), account_id: Id, type: z.enum(NOTIFICATION_TYPES) }),
+]);
+type Payload = z.infer<typeof Payload>;
+type Preference = Extract<Payload, { action: 'preference' }>;
+
+/** @throws {Refusal} 404 for a link that is not ours or no longer good */
+const payloadOf = async (invocation: Invocation, token: string | undefined): Promise<Payload> => {
+  const payload = Payload.safeParse(await openLink(invocation.config.secretsKey, token ?? '', invocation.now()));
+  if (!payload.success) throw notFound();
+  return payload.data;
+};
+
+const NAMES: Readonly<Record<NotificationType, string>> = {
+  campaign_summary: 'Summaries of complete campaigns',
+  hot_lead: 'Hot leads while a campaign runs',
+  campaign_paused: 'Campaigns paused by the system',
+  nothing_dialled: 'Campaigns in which nothing is dialled for a day',
+};
+
+const preferencePage = async (deps: Deps, { account_id: account, type }: Preference): Promise<Response> => {
+  const preferences = await deps.verbs.getPreferences(account, deps.now());
+  const on = preferences[`${type}_emails`];
+  return pageAnswer(
+    200,
+    layout({
+      title: 'Mails',
+      viewer: null,
+      body: html`<h1>${NAMES[type]}</h1>
+        <p role="status">These mails are <strong>${on ? 'on' : 'off'}</strong>.</p>
+        <form method="post">
+          <input type="hidden" name="on" value="${on ? 'false' : 'true'}" />
+          <button>${on ? 'Switch them off' : 'Switch them on'}</button>
+        </form>`,
+    }),
+  );
+};
+
+/** Streams the list on a connection that stays open as long as the reader reads. */
+const hotLeads = (invocation: Invocation, payload: Extract<Payload, { action: 'hot_leads_csv' }>): Promise<Response> => {
+  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  const work = withDb(invocation, async (db) => {
+    const rows = await streamHotLeadsCsv(compose(invocation, db), payload.account_id, payload.campaign_id);
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    resolve(toResponse({ status: 200, stream: readable, type: 'text/csv; charset=utf-8', filename: 'hot-leads.csv' }));
+    await rows.pipeTo(writable);
+  });
+  invocation.ctx.waitUntil(work.catch(reject));
+  return promise;
+};
+
+const guarded =
+  (answer: (invocation: Invocation, request: Request, payload: Payload) => Promise<Response>): PlainRoute['plain'] =>
+  async (invocation, request, params) => {
+    try {
+      return await answer(invocation, request, await payloadOf(invocation, params.token));
+    } catch (error) {
+      return errorToResponse(error, invocation.report, 'links');
+    }
+  };
+
+const path = '/links/:token';
+const tag = 'Links';
+
+export const linkRoutes: readonly PlainRoute[] = [
+  {
+    method: 'GET',
+    path,
+    tag,
+    summary: 'What a mail links to: a CSV, or a page that shows a preference',
+    responses: { 200: 'text/html' },
+    plain: guarded((invocation, _request, payload) =>
+      payload.action === 'hot_leads_csv'
+        ? hotLeads(invocation, payload)
+        : withDb(invocation, (db) => preferencePage(compose(invocation, db), payload)),
+    ),
+  },
+  {
+    method: 'POST',
+    path,
+    tag,
+    summary: 'Change the preference that the link is about',
+    responses: { 200: 'text/html' },
+    plain: guarded(async (invocation, request, payload) => {
+      if (payload.action !== 'preference') throw notFound();
+      // One-click unsubscribing sends a body of its own: whatever is not an explicit "true" switches off.
+      const on = /(^|&)on=true(&|$)/.test((await request.text()).slice(0, 1000));
+      return withDb(invocation, async (db) => {
+        const deps = compose(invocation, db);
+        await deps.verbs.setPreference(payload.account_id, deps.now(), payload.type, on);
+        return preferencePage(deps, payload);
+      });
+    }),
+  },
+];

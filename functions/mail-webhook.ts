@@ -1,0 +1,61 @@
+/** POST /webhooks/mail/postmark — bounces and complaints. HTTP Basic, whose password is `POSTMARK_WEBHOOK_SECRET`. */
+import * as z from 'zod';
+import { sameSecret } from '../lib/auth.ts';
+import { compose, type Invocation } from '../lib/compose.ts';
+import { withDb } from '../lib/db.ts';
+import { JSON_LIMIT, parseJson, readBytes, refuseEncoded, validate } from './input.ts';
+import { errorToResponse, unauthorized } from './respond.ts';
+import type { PlainRoute } from './route.ts';
+
+/** Postmark's bounce and spam-complaint webhooks (https://postmarkapp.com/developer/webhooks/bounce-webhook); the rest of the body is not ours. */
+const Body = z.object({
+  RecordType: z.string().max(100),
+  Type: z.string().max(100).optional(),
+  Email: z.string().max(254).optional(),
+  Metadata: z.record(z.string(), z.string()).optional(),
+});
+
+/** The password of `Basic …`; undefined when there is none. */
+const passwordOf = (headers: Headers): string | undefined => {
+  const [, encoded] = /^Basic ([A-Za-z0-9+/=]{1,1000})$/i.exec(headers.get('authorization') ?? '') ?? [];
+  if (encoded === undefined) return undefined;
+  try {
+    return atob(encoded).replace(/^[^:]*:/, '');
+  } catch {
+    return undefined;
+  }
+};
+
+const onMailEvent = async (invocation: Invocation, request: Request): Promise<Response> => {
+  const { config } = invocation;
+  const password = passwordOf(request.headers);
+  if (config.postmarkWebhookSecret === undefined || password === undefined) throw unauthorized();
+  if (!(await sameSecret(password, config.postmarkWebhookSecret))) throw unauthorized();
+  refuseEncoded(request.headers);
+  const body = validate(Body, parseJson(await readBytes(request, JSON_LIMIT)), 'body');
+  const id = z.uuid().safeParse(body.Metadata?.notification_id);
+  const told = body.RecordType === 'Bounce' || body.RecordType === 'SpamComplaint';
+  if (!told || !id.success || body.Email === undefined) return Response.json({ received: true, noted: false });
+  const problem = body.RecordType === 'Bounce' ? `bounced: ${body.Type ?? 'unknown'}` : 'complained of as spam';
+  const email = body.Email;
+  const noted = await withDb(invocation, (db) => {
+    const deps = compose(invocation, db);
+    return deps.verbs.noteBounce(deps.now(), id.data, email, problem);
+  });
+  return Response.json({ received: true, noted });
+};
+
+export const mailWebhook: PlainRoute = {
+  method: 'POST',
+  path: '/webhooks/mail/postmark',
+  tag: 'Webhooks',
+  summary: 'Bounces and complaints from the mail provider',
+  responses: { 200: z.object({ received: z.literal(true), noted: z.boolean() }) },
+  plain: async (invocation, request) => {
+    try {
+      return await onMailEvent(invocation, request);
+    } catch (error) {
+      return errorToResponse(error, invocation.report, 'mail webhook');
+    }
+  },
+};

@@ -1,0 +1,67 @@
+/** POST /webhooks/:provider/:webhook_key — the telephony provider's callbacks. Answered 2xx only after commit. */
+import { openWebhookKey } from '../lib/auth.ts';
+import { compose, type Invocation } from '../lib/compose.ts';
+import type { ProviderName } from '../lib/contract.ts';
+import { withDb } from '../lib/db.ts';
+import type { Deps } from '../lib/deps.ts';
+import { dispatch } from '../lib/dial.ts';
+import { DbError, Refusal } from '../lib/errors.ts';
+import { createProviders } from '../lib/providers/table.ts';
+import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
+import { sweep } from '../lib/summarise.ts';
+import type { Applied } from '../lib/verbs.ts';
+import { readBytes, refuseEncoded } from './input.ts';
+import { errorBody, errorToResponse, unauthorized } from './respond.ts';
+
+/** Bytes of a webhook: a transcript of an hour is below 1 MB. */
+const WEBHOOK_LIMIT = 10 * 1_048_576;
+
+const textOf = async (request: Request): Promise<string> => {
+  refuseEncoded(request.headers);
+  const bytes = await readBytes(request, WEBHOOK_LIMIT);
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Refusal(400, 'validation', 'body: must be UTF-8', [{ field: 'body', rule: 'must be UTF-8' }]);
+  }
+};
+
+/** What the fact set free or finished is taken up after the answer has gone. */
+export const follow = (deps: Deps, applied: Applied): void => {
+  if (applied.released) deps.background('refill', (own) => dispatch(own));
+  if (applied.completed || applied.mail_due) deps.background('summary', (own) => sweep(own));
+};
+
+/**
+ * The key in the address carries the account and the agent under a signature of ours, so a forged address costs no query.
+ * A failure is 5xx, and the provider sends the event again.
+ */
+export const onWebhook = async (
+  invocation: Invocation,
+  request: Request,
+  params: Readonly<Record<string, string>>,
+): Promise<Response> => {
+  try {
+    const owner = await openWebhookKey(invocation.config.secretsKey, params.webhook_key ?? '');
+    const provider = Object.entries(createProviders(invocation.config)).find(([name]) => name === params.provider)?.[1];
+    if (owner === null || provider === undefined) throw unauthorized();
+    const body = await textOf(request);
+    const incoming = { ...owner, provider, request: { headers: request.headers, url: request.url, body } };
+    const applied = await withDb(invocation, async (db) => {
+      const deps = compose(invocation, db);
+      const result = await receiveWebhook(deps, incoming);
+      if (result !== null) follow(deps, result);
+      return result;
+    });
+    return Response.json({ received: true, fate: applied?.fate ?? 'ignored' });
+  } catch (error) {
+    if (error instanceof Refusal) return errorToResponse(error, invocation.report, 'webhooks');
+    const provider = params.provider as ProviderName | undefined;
+    // What the database threw has been reported where it happened.
+    if (!(error instanceof DbError)) invocation.report('webhook_processing_failed', error, { provider });
+    if (error instanceof Unconfirmed) {
+      return Response.json(errorBody('unconfirmed', 'The event could not be confirmed yet; send it again.'), { status: 503 });
+    }
+    return errorToResponse(error, invocation.report, 'webhooks');
+  }
+};

@@ -1,0 +1,101 @@
+/** The composition root: what the platform calls. Everything else is handed what it needs. */
+import type { Invocation } from '../lib/compose.ts';
+import { parseEnv, sentryDsnOf } from '../lib/env.ts';
+import { DbError, Misconfigured } from '../lib/errors.ts';
+import { createReporter } from '../lib/sentry.ts';
+import { createApp } from './app.ts';
+import { onSweep } from './campaign-complete.ts';
+import { onTick } from './dispatch.ts';
+import { errorToResponse, secured } from './respond.ts';
+import { openSleep, unlessAsleep, waker, type Sleep, type SleeperNamespace } from './sleeper.ts';
+
+export { Sleeper } from './sleeper.ts';
+
+export interface WorkerOptions {
+  /** The one clock. */
+  now(): Date;
+  /** Waits so many milliseconds of that clock. */
+  sleep(ms: number): Promise<void>;
+  /** Whether a configured host may be `http:` on loopback; never in a deployment. */
+  allowLoopbackHttp: boolean;
+}
+
+/** Secrets and variables as the platform hands them over; `lib/env.ts` judges them. */
+export type Env = Readonly<Record<string, unknown>>;
+interface Context {
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** By its line in wrangler.toml. Each answers with the next due instant when it knows it. */
+const CRONS: Readonly<Record<string, (invocation: Invocation) => Promise<Date | null | undefined>>> = {
+  '* * * * *': onTick,
+  '*/5 * * * *': onSweep,
+};
+
+/** The store of the next due instant; undefined without its binding: then no tick sleeps. */
+const sleepOf = (env: Env): Sleep | undefined =>
+  env.SLEEPER === undefined ? undefined : openSleep(env.SLEEPER as SleeperNamespace);
+
+/** What is exported to the platform, over a clock. */
+export const createWorker = (options: WorkerOptions) => {
+  const app = createApp();
+
+  /** @throws {Misconfigured} reported */
+  const begin = (env: Env, ctx: Context): Invocation => {
+    const began = performance.now();
+    const report = createReporter({ dsn: sentryDsnOf(env, options), ctx });
+    try {
+      const config = parseEnv(env, options);
+      return {
+        config,
+        now: () => options.now(),
+        sleep: (ms) => options.sleep(ms),
+        report,
+        wake: waker(sleepOf(env), () => options.now(), report),
+        elapsedMs: () => performance.now() - began,
+        ctx,
+      };
+    } catch (error) {
+      report('configuration_invalid', error);
+      throw error;
+    }
+  };
+
+  return {
+    /** Answers one request; never rejects. */
+    async fetch(request: Request, env: Env, ctx: Context): Promise<Response> {
+      let invocation: Invocation;
+      try {
+        invocation = begin(env, ctx);
+      } catch (error) {
+        return secured(errorToResponse(error, createReporter({ dsn: undefined, ctx }), 'configuration'));
+      }
+      // Before anything is written, so that no tick sleeps over it; a form of our pages that changes nothing wakes one tick in vain.
+      if (request.method !== 'GET' && request.method !== 'HEAD') await invocation.wake();
+      return app.answer(request, invocation);
+    },
+
+    /** Runs one cron. Failures are reported and end here: the next firing takes up what was left. */
+    async scheduled({ cron }: { cron: string }, env: Env, ctx: Context): Promise<void> {
+      let invocation: Invocation;
+      try {
+        invocation = begin(env, ctx);
+      } catch (error) {
+        if (error instanceof Misconfigured) return;
+        throw error;
+      }
+      try {
+        const handler = CRONS[cron];
+        if (!handler) throw new Error('a cron fired that nobody handles');
+        await unlessAsleep(sleepOf(env), invocation, handler);
+      } catch (error) {
+        // What the database threw has been reported where it happened.
+        if (!(error instanceof DbError || error instanceof Misconfigured)) invocation.report('unhandled_error', error, { cron });
+      }
+    },
+  };
+};
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export default createWorker({ now: () => new Date(), sleep, allowLoopbackHttp: false });

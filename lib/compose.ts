@@ -1,0 +1,51 @@
+/** Fills the one seam: turns an invocation and its database into the {@link Deps} that use cases work with. */
+import { createSealer } from './auth.ts';
+import { runInBackground } from './background.ts';
+import { withDb } from './db.ts';
+import type { Deps, Report } from './deps.ts';
+import type { Config } from './env.ts';
+import { createMailer } from './mail.ts';
+import { createProviders } from './providers/table.ts';
+import { bindVerbs, type VerbRunner } from './verbs.ts';
+
+/** What one call of the platform (a request or a cron) brings with it; nothing in it outlives that call. */
+export interface Invocation {
+  config: Config;
+  /** The one clock. */
+  now(): Date;
+  /** Real milliseconds since the platform called. */
+  elapsedMs(): number;
+  /** Waits so many milliseconds of {@link Invocation.now}'s clock. */
+  sleep(ms: number): Promise<void>;
+  report: Report;
+  /** Makes sure that a tick looks at what this invocation is about to write; asked again, it answers at once. */
+  wake(): Promise<void>;
+  ctx: { waitUntil(promise: Promise<unknown>): void };
+}
+
+/**
+ * Everything a use case may touch, bound to one database connection.
+ *
+ *     withDb(invocation, (db) => work(compose(invocation, db)))
+ */
+export const compose = (invocation: Invocation, db: VerbRunner): Deps => {
+  const { config, report } = invocation;
+  return {
+    config,
+    now: () => invocation.now(),
+    elapsedMs: () => invocation.elapsedMs(),
+    newId: () => crypto.randomUUID(),
+    random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
+    sleep: (ms) => invocation.sleep(ms),
+    verbs: bindVerbs(db),
+    providers: createProviders(config),
+    mail: createMailer(config),
+    sealer: createSealer(config.secretsKey),
+    report,
+    background: (name, work) =>
+      runInBackground(invocation, name, async () => {
+        await invocation.wake();
+        await withDb(invocation, (own) => work(compose(invocation, own)));
+      }),
+  };
+};

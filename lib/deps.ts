@@ -1,0 +1,40 @@
+/** The one seam: everything a use case needs of the outside world. The composition root fills it; the simulator replaces it. */
+import type { Config } from './env.ts';
+import type { ErrorType } from './errors.ts';
+import type { Mailer } from './mail.ts';
+import type { Providers } from './providers/provider.ts';
+import type { Verbs } from './verbs.ts';
+
+/** What may go into a report beside the error: names, ids, counts and durations; never a value, name, number or key. */
+export type ReportContext = Readonly<Record<string, string | number | boolean | null | undefined>>;
+export type Report = (type: ErrorType, error: unknown, context?: ReportContext) => void;
+
+/** Seals secrets before they reach the database and opens them again (AES-256-GCM under `SECRETS_KEY`). */
+export interface Sealer {
+  seal(plain: string): Promise<string>;
+  open(sealed: string): Promise<string>;
+}
+
+export interface Deps {
+  config: Config;
+  /** The one clock. SQL never looks at another. */
+  now(): Date;
+  /** Real milliseconds since this invocation began: for the platform's limits only, never for what is written down. */
+  elapsedMs(): number;
+  /** A fresh random UUID. */
+  newId(): string;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** Waits so many milliseconds of {@link Deps.now}'s clock. */
+  sleep(ms: number): Promise<void>;
+  verbs: Verbs;
+  providers: Providers;
+  mail: Mailer;
+  sealer: Sealer;
+  report: Report;
+  /**
+   * Runs `work` after the answer has gone, on a connection of its own; whatever it throws is reported as `background_task_failed`.
+   * At most 25 s of it can be relied upon.
+   */
+  background(name: string, work: (deps: Deps) => Promise<unknown>): void;
+}

@@ -1,0 +1,181 @@
+/**
+ * Dispatch. An outside effect is three steps: claim (commit the intent), act (ask the provider once), record (commit the
+ * result). Whoever dies in between leaves a lease that the tick finds; nothing is ever asked twice.
+ */
+import type { Call } from './contract.ts';
+import type { Deps } from './deps.ts';
+import { Refusal } from './errors.ts';
+import { openAgent, webhookUrl } from './provider-agents.ts';
+import { sweep } from './summarise.ts';
+import type { AgentSecrets, CallOutcome, ClaimedCall } from './verbs.ts';
+import type * as z from 'zod';
+
+/** Calls claimed, fenced and created together. With the database that makes five of the platform's six connections. */
+const BATCH = 4;
+/** Create-calls per invocation: well below 50 subrequests with everything else an invocation does. */
+const MAX_CREATES = 32;
+/** Real milliseconds after which no new batch begins; one batch more takes at most 5 s. */
+const MAX_MS = 15_000;
+/** Rounds per invocation, so that reservations which the fence gives back cannot keep one busy. */
+const MAX_ROUNDS = 40;
+/** Real milliseconds from asking the fence to asking the provider: later than that, what the fence saw need no longer be true. */
+const FENCE_MS = 8_000;
+/** The longest nap, in the clock's milliseconds, for a pace that will allow the next call. */
+const MAX_NAP_MS = 20_000;
+
+export interface Dispatched {
+  created: number;
+  /** True when the invocation's limits ended it: the next tick goes on. */
+  unfinished: boolean;
+}
+
+const variablesOf = (call: ClaimedCall): Record<string, unknown> => {
+  const own = { name: call.name, email: call.email, company: call.company, timezone: call.timezone };
+  return { ...call.variables, ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null)) };
+};
+
+/**
+ * Asks the provider for one call, once, unless `deadline` (in {@link Deps.elapsedMs}) has passed: then the call goes back undialled.
+ * Never throws: what is not known is `unknown`.
+ */
+const createCall = async (deps: Deps, call: ClaimedCall, agent: AgentSecrets, deadline: number): Promise<CallOutcome> => {
+  const context = { account_id: call.account_id, call_id: call.call_id, agent_id: call.agent_id, provider: agent.provider };
+  let opened;
+  try {
+    opened = await openAgent(deps, agent);
+  } catch (error) {
+    deps.report('call_dispatch_failed', error, context);
+    return {
+      call_id: call.call_id,
+      outcome: 'refused',
+      refusal: 'account',
+      reason: 'the credentials cannot be opened: set them again',
+    };
+  }
+  const webhook = await webhookUrl(deps, call.account_id, { id: call.agent_id, provider: agent.provider });
+  // A worker that stalled may find its call reconciled, its window closed, its number suppressed.
+  if (deps.elapsedMs() > deadline) {
+    return {
+      call_id: call.call_id,
+      outcome: 'refused',
+      refusal: 'later',
+      retry_after_seconds: 1,
+      reason: 'the worker was too slow',
+    };
+  }
+  const outcome = await deps.providers[agent.provider].createCall(opened, {
+    attempt_id: call.call_id,
+    campaign_id: call.campaign_id,
+    lead_id: call.lead_id,
+    to: call.phone,
+    variables: variablesOf(call),
+    webhook_url: webhook,
+  });
+  const expected = outcome.outcome === 'accepted' || outcome.refusal === 'later';
+  if (!expected)
+    deps.report('provider_api_failure', new Error(`create-call ${outcome.outcome}`), { ...context, outcome: outcome.outcome });
+  return { call_id: call.call_id, ...outcome };
+};
+
+/** Fences, creates and records the claimed calls of one account. */
+const placeCalls = async (
+  deps: Deps,
+  account: string,
+  calls: readonly ClaimedCall[],
+  agents: ReadonlyMap<string, AgentSecrets>,
+): Promise<number> => {
+  const deadline = deps.elapsedMs() + FENCE_MS;
+  const fenced = await deps.verbs.fenceCalls(
+    account,
+    deps.now(),
+    deps.newId(),
+    calls.map((call) => call.call_id),
+  );
+  const go = new Set(fenced.go);
+  const outcomes = await Promise.all(
+    calls.filter((call) => go.has(call.call_id)).map((call) => createCall(deps, call, agents.get(call.agent_id)!, deadline)),
+  );
+  if (outcomes.length === 0) return 0;
+  const recorded = await deps.verbs.recordCalls(account, deps.now(), outcomes);
+  if (recorded.completed) deps.background('summary', (own) => sweep(own));
+  return outcomes.length;
+};
+
+const byAccount = (calls: readonly ClaimedCall[]): Map<string, ClaimedCall[]> => Map.groupBy(calls, (call) => call.account_id);
+
+/**
+ * Dials whatever is due, for whomever it is fair, until nothing is due or this invocation's limits are reached.
+ * One account's failure never stops the others.
+ */
+export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES): Promise<Dispatched> => {
+  let created = 0;
+  for (let round = 0; round < MAX_ROUNDS && created < maxCreates && deps.elapsedMs() < MAX_MS; round += 1) {
+    const limit = Math.min(BATCH, maxCreates - created);
+    const claim = await deps.verbs.claimCalls(deps.now(), deps.newId(), limit, deps.config.systemMaxConcurrentCalls);
+    if (claim.calls.length === 0) {
+      const nap = claim.next_pace_at === null ? Infinity : Date.parse(claim.next_pace_at) - deps.now().getTime();
+      if (nap > MAX_NAP_MS) return { created, unfinished: false };
+      await deps.sleep(Math.max(nap, 1));
+      continue;
+    }
+    const agents = new Map(claim.agents.map((agent) => [agent.agent_id, agent]));
+    for (const [account, calls] of byAccount(claim.calls)) {
+      try {
+        created += await placeCalls(deps, account, calls, agents);
+      } catch (error) {
+        // Their leases bring them back.
+        deps.report('call_dispatch_failed', error, { account_id: account, calls: calls.length });
+        created += calls.length;
+      }
+    }
+  }
+  return { created, unfinished: true };
+};
+
+type CallRow = z.infer<typeof Call>;
+
+export interface PlacedDirectCall {
+  call: CallRow;
+  /** Its place in the account's queue; null once the provider has accepted it. 0 while it is being placed. */
+  position: number | null;
+  refused?: { code: string; message: string };
+}
+
+/** Dials a direct call that was just requested, if a slot is free, and says where it stands. */
+export const placeDirectCall = async (deps: Deps, account: string, callId: string): Promise<PlacedDirectCall> => {
+  await dispatch(deps, BATCH);
+  deps.background('refill', (own) => dispatch(own));
+  const call = await deps.verbs.getCall(account, deps.now(), callId);
+  if (call === null) throw new Error('a direct call vanished');
+  if (call.status === 'failed') {
+    return {
+      call,
+      position: null,
+      refused: { code: 'provider_refused', message: call.reason ?? 'the provider refused the call' },
+    };
+  }
+  if (call.status === 'waiting' || call.status === 'reserved' || call.status === 'placing') {
+    return { call, position: call.status === 'waiting' ? await deps.verbs.directPosition(account, deps.now(), callId) : 0 };
+  }
+  return { call, position: null };
+};
+
+/**
+ * Cancels a call: at once when it is not on the line yet, else by asking the provider, whose event then ends it. Null: no such call.
+ * @throws {Refusal} 409 when the call has ended, or the provider does not stop it
+ */
+export const cancelCall = async (deps: Deps, account: string, callId: string): Promise<CallRow | null> => {
+  const canceled = await deps.verbs.cancelCall(account, deps.now(), callId);
+  if (canceled === null || canceled.stop === null) return canceled?.call ?? null;
+  const agent = await deps.verbs.agentSecrets(account, deps.now(), canceled.stop.agent_id);
+  let stopped = false;
+  try {
+    if (agent !== null)
+      stopped = await deps.providers[agent.provider].stopCall(await openAgent(deps, agent), canceled.stop.provider_call_id);
+  } catch (error) {
+    deps.report('provider_api_failure', error, { account_id: account, call_id: callId, provider: agent?.provider });
+  }
+  if (!stopped)
+    throw new Refusal(409, 'not_stopped', 'The provider does not stop this call: it goes on until somebody hangs up.');
+  return deps.verbs.getCall(account, deps.now(), callId);
+};

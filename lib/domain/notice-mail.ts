@@ -1,0 +1,148 @@
+/** Short mails about a campaign: a few sentences, the leads they are about, the way to the page. */
+import { html, type Html } from './html.ts';
+import { button, FONT, mailPage } from './mail-page.ts';
+import { isolated, oneLine, shortLine } from './plain-text.ts';
+import { hotLeadsText } from './report.ts';
+import type { ComposedMail } from './summary-mail.ts';
+
+/** Longest reason and evidence shown, in UTF-16 units. */
+const REASON_LENGTH = 500;
+const EVIDENCE_LENGTH = 200;
+/** Leads listed in one mail; the page has them all. */
+const MAX_LEADS = 20;
+
+export interface NoticeLead {
+  name: string | null;
+  phone: string;
+  score: number | null;
+  evidence: string | null;
+}
+
+interface NoticeFrame {
+  campaignName: string;
+  accountName: string;
+  campaignUrl: string;
+  preferencesUrl: string;
+}
+
+interface Notice extends NoticeFrame {
+  subject: string;
+  /** Stands above the campaign's name. */
+  eyebrow: string;
+  /** Sentences; `own` ones are ours, the others come from outside and are isolated. */
+  lines: readonly { text: string; own: boolean }[];
+  leads: readonly NoticeLead[];
+  /** Why this mail was sent. */
+  because: string;
+}
+
+const personal = (text: string): Html => html`<span dir="auto" style="unicode-bidi:isolate">${text}</span>`;
+
+const scoreOf = (lead: NoticeLead): string => (lead.score === null ? 'hot' : String(lead.score));
+
+const leadRow = (lead: NoticeLead): Html => {
+  const evidence = shortLine(lead.evidence ?? '', EVIDENCE_LENGTH);
+  return html`<tr>
+    <td class="line ink" style="padding:10px 0;border-top:1px solid #e6e8ec;${FONT}font-size:15px;line-height:21px;color:#16181d">
+      <strong>${personal(oneLine(lead.name ?? '') || lead.phone)}</strong> · ${lead.phone} · ${scoreOf(lead)}
+      ${evidence === '' ? '' : html`<div class="soft" style="font-size:14px;line-height:20px;color:#5c6370">${personal(evidence)}</div>`}
+    </td>
+  </tr>`;
+};
+
+const leadText = (lead: NoticeLead): string => {
+  const evidence = shortLine(lead.evidence ?? '', EVIDENCE_LENGTH);
+  const head = `- ${isolated(oneLine(lead.name ?? '') || lead.phone)}, ${lead.phone}, ${scoreOf(lead)}`;
+  return evidence === '' ? head : `${head}\n  ${isolated(evidence)}`;
+};
+
+const composeNotice = (notice: Notice): ComposedMail => {
+  const name = oneLine(notice.campaignName);
+  const shown = notice.leads.slice(0, MAX_LEADS);
+  const more = notice.leads.length - shown.length;
+  const text = `${FONT}font-size:15px;line-height:22px;`;
+  return {
+    subject: oneLine(notice.subject),
+    html: mailPage({
+      title: oneLine(notice.subject),
+      preview: notice.lines.map((line) => line.text).join(' '),
+      body: html`<tr>
+        <td class="pad" style="padding:28px 32px">
+          <div class="soft" style="${FONT}font-size:14px;line-height:20px;color:#5c6370">${notice.eyebrow}</div>
+          <h1
+            class="ink"
+            style="margin:2px 0 16px;${FONT}font-size:24px;line-height:30px;font-weight:700;color:#16181d;word-break:break-word"
+          >
+            ${personal(name)}
+          </h1>
+          ${notice.lines.map(
+            (line) =>
+              html`<p class="ink" style="margin:0 0 12px;${text}color:#16181d">${line.own ? line.text : personal(line.text)}</p>`,
+          )}
+          ${
+            shown.length === 0
+              ? ''
+              : html`<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="margin:0 0 16px">
+                  ${shown.map(leadRow)}
+                </table>`
+          }
+          ${more > 0 ? html`<p class="soft" style="margin:0 0 16px;${text}color:#5c6370">and ${String(more)} more</p>` : ''}
+          ${button('Open the campaign', notice.campaignUrl)}
+        </td>
+      </tr>`,
+      footer: html`Sent to ${personal(oneLine(notice.accountName))} because ${notice.because}.
+        <a class="soft" href="${notice.preferencesUrl}" style="color:#5c6370">Choose which mails you get</a>`,
+    }),
+    text: [
+      `${notice.eyebrow}: ${isolated(name)}`,
+      '',
+      ...notice.lines.map((line) => (line.own ? line.text : isolated(line.text))),
+      ...(shown.length === 0 ? [] : ['', ...shown.map(leadText)]),
+      ...(more > 0 ? [`and ${more} more`] : []),
+      '',
+      `The campaign: ${notice.campaignUrl}`,
+      `Choose which mails you get: ${notice.preferencesUrl}`,
+      '',
+    ].join('\n'),
+  };
+};
+
+/** A campaign that the system paused, or whose provider refuses it: why, and where to go on. */
+export const composePaused = (data: NoticeFrame & { reason: string | null }): ComposedMail =>
+  composeNotice({
+    ...data,
+    subject: `Campaign paused: ${oneLine(data.campaignName)}`,
+    eyebrow: 'Campaign paused',
+    lines: [
+      { text: shortLine(data.reason ?? '', REASON_LENGTH) || 'No reason was recorded.', own: false },
+      { text: 'Nobody is called until this is mended and the campaign goes on.', own: true },
+    ],
+    leads: [],
+    because: 'the campaign was paused',
+  });
+
+/** Leads that became hot while their campaign runs: the first at once, later ones in a digest. */
+export const composeHotLeads = (data: NoticeFrame & { leads: readonly NoticeLead[] }): ComposedMail =>
+  composeNotice({
+    ...data,
+    subject: `${hotLeadsText(data.leads.length)} in ${oneLine(data.campaignName)}`,
+    eyebrow: data.leads.length === 1 ? 'Hot lead' : 'Hot leads',
+    lines: [{ text: 'The campaign goes on; further hot leads are told of every 15 minutes.', own: true }],
+    because: 'a lead became hot',
+  });
+
+/** A campaign in which nothing was dialled for a day though leads wait. */
+export const composeNothingDialled = (data: NoticeFrame & { waiting: number }): ComposedMail =>
+  composeNotice({
+    ...data,
+    subject: `Nothing dialled for a day: ${oneLine(data.campaignName)}`,
+    eyebrow: 'Nothing dialled for a day',
+    lines: [
+      {
+        text: `${data.waiting === 1 ? '1 lead waits' : `${data.waiting} leads wait`} and nobody was called for a day. Any lead's explanation says what holds it.`,
+        own: true,
+      },
+    ],
+    leads: [],
+    because: 'nothing was dialled for a day',
+  });

@@ -1,0 +1,45 @@
+/** Reconciliation: the provider is asked what became of a call that is quiet or whose create-call had no answer. Never asked to dial. */
+import type { Deps } from './deps.ts';
+import { openAgent } from './provider-agents.ts';
+import type { Applied, CallToLookAt } from './verbs.ts';
+
+/** Calls asked about at the same time: with the database, five of the platform's six connections. */
+const PARALLEL = 4;
+
+/** Asks about one call and applies the answer with the same verb as a webhook. Null when the provider could not be asked. */
+const lookAt = async (deps: Deps, look: CallToLookAt): Promise<Applied | null> => {
+  const provider = deps.providers[look.agent.provider];
+  const agent = await openAgent(deps, look.agent);
+  const since = look.placing_at === null ? deps.now() : new Date(look.placing_at);
+  const read =
+    look.provider_call_id === null
+      ? await provider.findCall(agent, { attempt_id: look.call_id, to: look.phone, since })
+      : await provider.readCall(agent, look.provider_call_id);
+  if (read.state === 'failed') {
+    deps.report('provider_api_failure', new Error('a call could not be looked up'), {
+      account_id: look.account_id,
+      call_id: look.call_id,
+      provider: provider.name,
+    });
+    return null;
+  }
+  if (read.state === 'missing') return deps.verbs.noteUnfound(look.account_id, deps.now(), look.call_id);
+  return deps.verbs.applyFact(look.account_id, deps.now(), look.agent.agent_id, deps.newId(), {
+    ...read.fact,
+    attempt_id: look.call_id,
+  });
+};
+
+/** Looks at each call; one that fails is reported and looked at again a minute later. Returns how many campaigns were completed. */
+export const reconcile = async (deps: Deps, looks: readonly CallToLookAt[]): Promise<number> => {
+  let completed = 0;
+  for (let at = 0; at < looks.length; at += PARALLEL) {
+    const some = looks.slice(at, at + PARALLEL);
+    const results = await Promise.allSettled(some.map((look) => lookAt(deps, look)));
+    for (const [i, result] of results.entries()) {
+      if (result.status === 'fulfilled') completed += result.value?.completed ? 1 : 0;
+      else deps.report('provider_api_failure', result.reason, { account_id: some[i]!.account_id, call_id: some[i]!.call_id });
+    }
+  }
+  return completed;
+};

@@ -1,0 +1,519 @@
+/**
+ * One typed function per SQL verb. A verb is one SQL function in `schema.sql`: one statement, one commit, one round trip.
+ *
+ * Every verb returns one JSON value, parsed here. `null` means "no such row in this account". A value with a `refused` key
+ * is a rule of the database saying no (a wrong state, a suppressed number); it is thrown as {@link Refusal}.
+ *
+ * Dates travel as ISO strings, objects and arrays as `jsonb`; everything else as it is.
+ */
+import * as z from 'zod';
+import * as c from './contract.ts';
+import { Refusal } from './errors.ts';
+
+/**
+ * What may be done when the answer of a verb was lost: `idempotent` verbs are sent again (a compare-and-set, a keyed insert or
+ * a read), `once` verbs are not.
+ */
+export type RetryClass = 'idempotent' | 'once';
+
+interface Spec<A extends readonly unknown[], R> {
+  sql: string;
+  scope: 'account' | 'system';
+  retry: RetryClass;
+  result: z.ZodType<R>;
+  /** Never set: carries the argument types. */
+  args?: A;
+}
+
+const account =
+  <A extends readonly unknown[]>() =>
+  <R>(sql: string, result: z.ZodType<R>, retry: RetryClass = 'idempotent'): Spec<[account: string, now: Date, ...A], R> => ({
+    sql,
+    scope: 'account',
+    retry,
+    result,
+  });
+const system =
+  <A extends readonly unknown[]>() =>
+  <R>(sql: string, result: z.ZodType<R>, retry: RetryClass = 'idempotent'): Spec<[now: Date, ...A], R> => ({
+    sql,
+    scope: 'system',
+    retry,
+    result,
+  });
+
+// ---------------------------------------------------------------- what only the engine sees
+
+/** A reserved call as the dispatcher needs it. */
+export const ClaimedCall = z.object({
+  account_id: c.Id,
+  call_id: c.Id,
+  kind: z.enum(['campaign', 'direct']),
+  campaign_id: c.Id.nullable(),
+  lead_id: c.Id.nullable(),
+  attempt: z.int(),
+  phone: z.string(),
+  name: z.string().nullable(),
+  email: z.string().nullable(),
+  company: z.string().nullable(),
+  timezone: z.string().nullable(),
+  variables: z.record(z.string(), z.unknown()),
+  agent_id: c.Id,
+});
+export type ClaimedCall = z.infer<typeof ClaimedCall>;
+
+/** An agent with its sealed secrets, as the provider adapters need it. */
+export const AgentSecrets = z.object({
+  account_id: c.Id,
+  agent_id: c.Id,
+  provider: z.enum(c.PROVIDERS),
+  provider_agent_id: z.string(),
+  from_number: z.string().nullable(),
+  credentials_sealed: z.string(),
+  webhook_secrets_sealed: z.string().nullable(),
+  analysis_mapping: z.record(z.string(), z.string()).nullable(),
+});
+export type AgentSecrets = z.infer<typeof AgentSecrets>;
+
+/** How a create-call ended, as `record_calls` takes it. */
+export interface CallOutcome {
+  call_id: string;
+  /** `accepted`: the provider has it. `refused`: never placed. `unknown`: no answer, or one that says nothing. */
+  outcome: 'accepted' | 'refused' | 'unknown';
+  provider_call_id?: string;
+  /** For `refused`: `later` (rate, concurrency: costs no attempt), `invalid` (impossible number), `account` (credit, key: pauses the agent), `other`. */
+  refusal?: 'later' | 'invalid' | 'account' | 'other';
+  /** For `later`: seconds until the provider may be asked again. */
+  retry_after_seconds?: number;
+  reason?: string;
+}
+
+/** A fact about a call, from a webhook or from asking the provider, in our words. Absent fields say nothing. */
+export interface CallFact {
+  /** The provider's own identity of this event: the same event always has the same key. */
+  event_key: string;
+  /** Our attempt id as the provider echoed it, if it did. */
+  attempt_id?: string;
+  provider_call_id?: string;
+  /** Our state; absent when the provider's word for it is unknown to us. */
+  status?: Exclude<c.CallStatus, 'waiting' | 'reserved' | 'placing' | 'unknown'>;
+  /** The provider's own word. */
+  provider_status?: string;
+  /** The call failed for a reason that concerns the whole account (credit, payment): its agent is paused. */
+  account_refused?: boolean;
+  /** The line is free although the disposition may follow. */
+  line_free?: boolean;
+  /** `event` when the provider pushed it, `read` when we asked. */
+  source: 'event' | 'read';
+  answered_at?: string;
+  ended_at?: string;
+  duration_seconds?: number;
+  /** In US dollars. */
+  cost?: number;
+  transcript?: string;
+  recording_url?: string;
+  reason?: string;
+  /** What the provider says of the analysis: in, not there and never will be, or still to come (absent). */
+  analysis?: {
+    state: 'valid' | 'absent' | 'invalid';
+    score?: number;
+    tag?: c.Temperature;
+    evidence?: string;
+    reason?: string;
+    raw?: unknown;
+  };
+  /** The body as received, whole and unaltered. */
+  payload?: string;
+}
+
+export const Applied = z.object({
+  fate: z.enum(c.EVENT_FATES),
+  call_id: c.Id.nullable(),
+  status: z.enum(c.CALL_STATUSES).nullable(),
+  /** A slot was freed by this very fact. */
+  released: z.boolean(),
+  /** The campaign completed by this very fact. */
+  completed: z.boolean(),
+  /** A mail of the campaign is due now. */
+  mail_due: z.boolean().optional(),
+});
+export type Applied = z.infer<typeof Applied>;
+
+/** A call that the tick must look after: ask the provider what became of it. */
+export const CallToLookAt = z.object({
+  account_id: c.Id,
+  call_id: c.Id,
+  agent: AgentSecrets,
+  provider_call_id: z.string().nullable(),
+  status: z.enum(c.CALL_STATUSES),
+  phone: z.string(),
+  placing_at: c.Instant.nullable(),
+});
+export type CallToLookAt = z.infer<typeof CallToLookAt>;
+
+/** A notification taken for sending, with all that its mail needs to be addressed. */
+export const TakenNotification = z.object({
+  id: c.Id,
+  account_id: c.Id,
+  account_name: z.string(),
+  account_timezone: z.string(),
+  type: z.enum(c.NOTIFICATION_TYPES),
+  campaign_id: c.Id.nullable(),
+  recipient: z.string(),
+  attempts: z.int(),
+  /** What the mail tells beside what the campaign says: the reason of a pause. */
+  detail: z.string().nullable(),
+});
+export type TakenNotification = z.infer<typeof TakenNotification>;
+
+/** A mail that may have been sent, to be looked up at the mail provider by its id. */
+export const MailToLookUp = z.object({
+  id: c.Id,
+  account_id: c.Id,
+  campaign_id: c.Id.nullable(),
+  type: z.enum(c.NOTIFICATION_TYPES),
+  /** When it is not found this time either, it stays unknown until a person decides. */
+  last: z.boolean(),
+});
+export type MailToLookUp = z.infer<typeof MailToLookUp>;
+
+/** One hot lead of the summary, best first. */
+export const HotLead = z.object({
+  lead_id: c.Id,
+  name: z.string().nullable(),
+  phone: z.string(),
+  /** Null when only the provider's own tag says hot. */
+  score: z.number().nullable(),
+  temperature: z.enum(c.TEMPERATURES),
+  email: z.string().nullable(),
+  company: z.string().nullable(),
+  /** When the call that gave the score was placed. */
+  call_at: c.Instant,
+  summary: z.string().nullable(),
+});
+export type HotLead = z.infer<typeof HotLead>;
+
+/** The figures of the summary mail. */
+export const SummaryData = z.object({
+  campaign_id: c.Id,
+  campaign_name: z.string(),
+  account_name: z.string(),
+  timezone: z.string(),
+  leads: z.int(),
+  dialled: z.int(),
+  reached: z.int(),
+  hot_leads: z.int(),
+  /** Seconds over all `completed` calls, and how many there were. */
+  completed_seconds: z.number(),
+  completed_calls: z.int(),
+  dispositions: z.partialRecord(z.enum(c.DISPOSITIONS), z.int()),
+  lead_statuses: z.partialRecord(z.enum(c.LEAD_STATUSES), z.int()),
+});
+export type SummaryData = z.infer<typeof SummaryData>;
+
+/** What a mail beside the summary tells. */
+export const NoticeData = z.object({
+  campaign_id: c.Id,
+  campaign_name: z.string(),
+  status: z.enum(c.CAMPAIGN_STATUSES),
+  pause_reason: z.string().nullable(),
+  /** Leads that wait. */
+  waiting: z.int(),
+  /** The leads of a hot-lead mail, best first. */
+  hot_leads: z.array(
+    z.object({
+      lead_id: c.Id,
+      name: z.string().nullable(),
+      phone: z.string(),
+      company: z.string().nullable(),
+      score: z.number().nullable(),
+      evidence: z.string().nullable(),
+    }),
+  ),
+});
+export type NoticeData = z.infer<typeof NoticeData>;
+
+/** One normalised, valid row of an import. `row` is its line in the file (1 = header). */
+export interface ImportRow {
+  id: string;
+  row: number;
+  phone: string;
+  name: string | null;
+  email: string | null;
+  company: string | null;
+  timezone: string | null;
+  variables: Record<string, unknown>;
+}
+/** A bad row, kept so that it can be downloaded, corrected and uploaded again. `cells` by header name. */
+export interface ImportError {
+  row: number;
+  column: string | null;
+  code: string;
+  message: string;
+  cells: Record<string, string>;
+}
+
+export interface SealedAgent {
+  id: string;
+  name: string;
+  provider: c.ProviderName;
+  provider_agent_id: string;
+  from_number: string | null;
+  credentials_sealed: string;
+  webhook_secrets_sealed: string | null;
+  analysis_mapping: Record<string, string> | null;
+}
+
+const Flag = z.boolean();
+const Page = { seq: z.string() };
+const rowsOf = <T extends z.ZodRawShape>(shape: T) => z.array(z.object({ ...shape, ...Page }));
+
+// ---------------------------------------------------------------- the verbs
+
+export const VERBS = {
+  // ---- system verbs: run across accounts under a policy of their own; the only ones that do
+  /** Who a key belongs to; null for an unknown, revoked or expired one. */
+  authenticate: system<[keyHash: string]>()('authenticate', z.object({ account_id: c.Id, api_key_id: c.Id }).nullable()),
+  /** Reserves up to `limit` due leads and direct calls under all caps at once. The same `claimId` returns the same calls. */
+  claimCalls: system<[claimId: string, limit: number, systemCap: number]>()(
+    'claim_calls',
+    z.object({ calls: z.array(ClaimedCall), agents: z.array(AgentSecrets), next_pace_at: c.Instant.nullable() }),
+  ),
+  /** Set-based upkeep: gives back expired reservations, ends what is past `ends_at`, moves windows on, completes what is done; returns the calls to look at. */
+  tick: system<[limit: number]>()(
+    'tick',
+    z.object({
+      look_at: z.array(CallToLookAt),
+      given_back: z.int(),
+      expired_leads: z.int(),
+      completed: z.int(),
+      mail_due: z.boolean(),
+    }),
+  ),
+  /**
+   * Completes what is done, takes (leases) up to `limit` mails that are due, and hands out mails of unknown end that are to be looked up.
+   * `offTypes` are switched off by configuration and become `skipped`. The same token gets the same mails again.
+   */
+  sweepNotifications: system<[token: string, limit: number, offTypes: string[]]>()(
+    'sweep_notifications',
+    z.object({ taken: z.array(TakenNotification), look_up: z.array(MailToLookUp), completed: z.int() }),
+  ),
+  /** A mail came back or was complained of; marks the address. False: no mail of ours to that address. */
+  noteBounce: system<[notification: string, email: string, problem: string]>()('note_bounce', Flag),
+  /** The whole system at a glance. */
+  systemStatus: system<[systemCap: number]>()(
+    'system_status',
+    z.object({
+      accounts: z.int(),
+      live_calls: z.int(),
+      waiting_leads: z.int(),
+      waiting_direct_calls: z.int(),
+      notifications: z.record(z.string(), z.int()),
+      connections: z.array(z.object({ state: z.string().nullable(), count: z.int() })),
+      next_due_at: c.Instant.nullable(),
+    }),
+  ),
+  /** Earliest instant at which anything may have to be done; null when nothing is pending. */
+  nextDue: system<[]>()('next_due', c.Instant.nullable()),
+
+  // ---- accounts
+  createAccount: account<[name: string, email: string, timezone: string, cap: number, keyId: string, keyHash: string]>()(
+    'create_account',
+    c.Account,
+  ),
+  getAccount: account<[]>()('get_account', c.Account.nullable()),
+  updateAccount: account<[patch: z.infer<typeof c.AccountPatch>]>()('update_account', c.Account.nullable()),
+  createApiKey: account<[id: string, name: string | null, keyHash: string]>()('create_api_key', c.ApiKey),
+  listApiKeys: account<[after: string | null, limit: number]>()('list_api_keys', rowsOf(c.ApiKey.shape)),
+  revokeApiKey: account<[id: string]>()('revoke_api_key', Flag),
+  getPreferences: account<[]>()('get_preferences', c.Preferences),
+  putPreferences: account<[preferences: z.infer<typeof c.PreferencesPut>]>()('put_preferences', c.Preferences),
+  /** Switches one type of mail on or off. */
+  setPreference: account<[type: string, on: boolean]>()('set_preference', Flag),
+  accountStatus: account<[offTypes: string[]]>()('account_status', c.AccountStatus),
+
+  // ---- agents
+  createAgent: account<[agent: SealedAgent]>()('create_agent', c.Agent),
+  listAgents: account<[after: string | null, limit: number]>()('list_agents', rowsOf(c.Agent.shape)),
+  getAgent: account<[id: string]>()('get_agent', c.Agent.nullable()),
+  /** `patch` holds columns to change; secrets sealed as in {@link SealedAgent}. A change of credentials lifts a pause. */
+  updateAgent: account<[id: string, patch: Partial<Omit<SealedAgent, 'id' | 'provider'>>]>()('update_agent', c.Agent.nullable()),
+  setWebhookRegistered: account<[id: string, registered: boolean]>()('set_webhook_registered', Flag),
+  deleteAgent: account<[id: string]>()('delete_agent', Flag),
+  agentSecrets: account<[id: string]>()('agent_secrets', AgentSecrets.nullable()),
+
+  // ---- campaigns
+  createCampaign: account<[id: string, campaign: z.infer<typeof c.CampaignCreate>]>()('create_campaign', c.Campaign),
+  listCampaigns: account<[after: string | null, limit: number]>()('list_campaigns', rowsOf(c.Campaign.shape)),
+  getCampaign: account<[id: string]>()('get_campaign', c.Campaign.nullable()),
+  updateCampaign: account<[id: string, patch: z.infer<typeof c.CampaignPatch>]>()('update_campaign', c.Campaign.nullable()),
+  deleteCampaign: account<[id: string]>()('delete_campaign', Flag),
+  startCampaign: account<[id: string]>()('start_campaign', c.Campaign.nullable()),
+  pauseCampaign: account<[id: string]>()('pause_campaign', c.Campaign.nullable()),
+  resumeCampaign: account<[id: string]>()('resume_campaign', c.Campaign.nullable()),
+  cancelCampaign: account<[id: string]>()('cancel_campaign', c.Campaign.nullable()),
+
+  // ---- leads
+  /** Opens an import (or refuses with 409 `campaign_closed`): while its lease runs the campaign does not complete. */
+  beginImport: account<[importId: string, campaign: string]>()(
+    'begin_import',
+    z.object({ default_country: z.string().nullable() }).nullable(),
+  ),
+  /** Adds one batch and extends the import's lease. Sent again, it answers the same and adds nothing. */
+  importLeads: account<[importId: string, campaign: string, rows: ImportRow[], errors: ImportError[]]>()(
+    'import_leads',
+    z.object({ imported: z.int(), duplicates: z.int(), suppressed: z.int() }),
+  ),
+  /** Closes the import; the campaign may complete. */
+  finishImport: account<[importId: string, campaign: string]>()('finish_import', z.object({ completed: Flag })),
+  /** `sort`: `created` (default order) or `score` (best first; not paged). */
+  listLeads: account<
+    [
+      campaign: string,
+      status: string | null,
+      temperature: string | null,
+      after: string | null,
+      limit: number,
+      sort: 'created' | 'score',
+    ]
+  >()('list_leads', rowsOf(c.Lead.shape).nullable()),
+  getLead: account<[id: string]>()('get_lead', c.LeadWithCalls.nullable()),
+  explainLead: account<[id: string, systemCap: number]>()('explain_lead', c.Explain.nullable()),
+  /** One page of an export, with what an export adds to a lead: why it was never dialled, and its last call. */
+  exportLeads: account<[campaign: string, after: string | null, limit: number]>()(
+    'export_leads',
+    rowsOf({ ...c.Lead.shape, reason: z.string().nullable(), last_call_at: c.Instant.nullable() }).nullable(),
+  ),
+  listImportErrors: account<[campaign: string, after: string | null, limit: number]>()(
+    'list_import_errors',
+    rowsOf({ ...c.RowError.shape, cells: z.record(z.string(), z.string()) }).nullable(),
+  ),
+
+  // ---- calls
+  /** The fence: `reserved → placing` for those that may still be dialled at this very moment; the others are given back at no cost. Sent again with the same token, it says the same. */
+  fenceCalls: account<[token: string, callIds: string[]]>()(
+    'fence_calls',
+    z.object({ go: z.array(c.Id), held: z.array(z.object({ call_id: c.Id, reason: z.string() })) }),
+  ),
+  /** Records how create-calls ended, applies parked events, settles refusals. */
+  recordCalls: account<[outcomes: CallOutcome[]]>()(
+    'record_calls',
+    z.object({ released: z.int(), completed: z.boolean(), agent_paused: z.boolean() }),
+  ),
+  /** Applies one fact to its call, forward only, each event key once. */
+  applyFact: account<[agent: string, eventId: string, fact: CallFact]>()('apply_fact', Applied.nullable()),
+  /** The provider was asked and knows nothing (yet) of this call: look again later, or end it `unknown` once its lease is over. */
+  noteUnfound: account<[call: string]>()('note_unfound', Applied.nullable()),
+  /** A direct call enters the queue; refused when suppressed or outside its hours. */
+  requestDirectCall: account<[id: string, agent: string, to: string, name: string | null, variables: Record<string, unknown>]>()(
+    'request_direct_call',
+    c.DirectCallQueued.nullable(),
+  ),
+  /** How many direct calls of the account wait up to and including this one; 0 when it no longer waits. */
+  directPosition: account<[id: string]>()('direct_position', z.int()),
+  listCalls: account<[campaign: string | null, status: string | null, after: string | null, limit: number]>()(
+    'list_calls',
+    rowsOf(c.Call.shape),
+  ),
+  getCall: account<[id: string]>()('get_call', c.Call.nullable()),
+  listCallEvents: account<[id: string, after: string | null, limit: number]>()(
+    'list_call_events',
+    rowsOf(c.CallEvent.shape).nullable(),
+  ),
+  /** Ends a call that is not on the line at once; else returns what the provider must be asked to stop. */
+  cancelCall: account<[id: string]>()(
+    'cancel_call',
+    z.object({ call: c.Call, stop: z.object({ agent_id: c.Id, provider_call_id: z.string() }).nullable() }).nullable(),
+  ),
+
+  // ---- suppressions
+  addSuppressions: account<[rows: { phone: string; reason: string | null }[]]>()(
+    'add_suppressions',
+    z.object({ added: z.int() }),
+  ),
+  listSuppressions: account<[after: string | null, limit: number]>()('list_suppressions', rowsOf(c.Suppression.shape)),
+  deleteSuppression: account<[phone: string]>()('delete_suppression', Flag),
+
+  // ---- notifications
+  listNotifications: account<[after: string | null, limit: number]>()('list_notifications', rowsOf(c.Notification.shape)),
+  /** A person asks for a failed, skipped or unknown mail again. */
+  requestSend: account<[id: string]>()('request_send', c.Notification.nullable()),
+  /** Records how a send ended and answers with the status that follows from it; null: no such mail. */
+  recordNotification: account<
+    [id: string, result: 'sent' | 'failed' | 'unknown' | 'again', reason: string | null, messageId: string | null]
+  >()('record_notification', c.Notification.shape.status.nullable()),
+  /** A look-up found nothing. True when it was the last one: the mail stays `unknown` until a person decides. */
+  noteLookup: account<[id: string]>()('note_lookup', Flag, 'once'),
+  summaryData: account<[campaign: string]>()('summary_data', SummaryData.nullable()),
+  /** What the mails beside the summary tell. */
+  noticeData: account<[notification: string]>()('notice_data', NoticeData.nullable()),
+  /** A page of hot leads, best first: `after` is the last `seq` seen (0 for the first). */
+  hotLeads: account<[campaign: string, after: number, limit: number]>()(
+    'hot_leads',
+    z.array(z.object({ ...HotLead.shape, seq: z.int() })).nullable(),
+  ),
+
+  // ---- idempotency keys
+  /** First use of a key: `{state: "new"}`. Seen with this body: `done` with the stored answer, or `running`. With another body: refused 409. */
+  beginIdempotent: account<[key: string, route: string, bodyHash: string]>()(
+    'begin_idempotent',
+    z.object({ state: z.enum(['new', 'running', 'done']), status: z.int().nullable(), body: z.unknown() }),
+    'once',
+  ),
+  /** Stores the answer, or (status null) forgets the key so that it may be tried again. */
+  finishIdempotent: account<[key: string, route: string, status: number | null, body: unknown]>()('finish_idempotent', Flag),
+} as const;
+
+/** The verbs that cross accounts, by SQL name; `tests/sql/tenancy.test.ts` holds the database's catalogue to this list. */
+export const SYSTEM_VERBS: readonly string[] = Object.values(VERBS)
+  .filter((verb) => verb.scope === 'system')
+  .map((verb) => verb.sql)
+  .sort();
+
+type VerbTable = typeof VERBS;
+type VerbFunction<S> = S extends Spec<infer A, infer R> ? (...args: A) => Promise<R> : never;
+/** Every verb as a function of its arguments: `verbs.getLead(account, now, id)`. */
+export type Verbs = { [K in keyof VerbTable]: VerbFunction<VerbTable[K]> };
+
+/** What a verb needs of the database: `lib/db.ts` provides it. */
+export interface VerbRunner {
+  query(text: string, params: readonly unknown[], options: { verb: string; retry: RetryClass }): Promise<{ rows: unknown[] }>;
+}
+
+const Refused = z.object({
+  refused: z.object({
+    status: z.union([z.literal(400), z.literal(404), z.literal(409), z.literal(422)]),
+    code: z.string(),
+    message: z.string(),
+    details: z.array(z.object({ field: z.string(), rule: z.string() })).optional(),
+    extra: z.record(z.string(), z.unknown()).optional(),
+  }),
+});
+const Row = z.object({ result: z.unknown() });
+
+const wire = (value: unknown): unknown => {
+  if (value instanceof Date) return value.toISOString();
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
+};
+
+/**
+ * Binds the verbs to a database.
+ * @throws {Refusal} when a rule of the database says no
+ */
+export const bindVerbs = (db: VerbRunner): Verbs => {
+  const bound: Record<string, (...args: unknown[]) => Promise<unknown>> = {};
+  for (const [name, { sql, retry, result }] of Object.entries<Spec<readonly unknown[], unknown>>(VERBS)) {
+    bound[name] = async (...args) => {
+      const places = args.map((_, i) => `$${i + 1}`).join(', ');
+      const { rows } = await db.query(`select ringleader.${sql}(${places}) as result`, args.map(wire), { verb: sql, retry });
+      const value = Row.parse(rows[0]).result ?? null;
+      const no = Refused.safeParse(value);
+      if (no.success) {
+        const { status, code, message, details, extra } = no.data.refused;
+        throw new Refusal(status, code, message, details, extra);
+      }
+      return result.parse(value);
+    };
+  }
+  return bound as Verbs;
+};

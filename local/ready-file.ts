@@ -1,0 +1,25 @@
+/** `ready.json`: how other programs find a running system and its keys. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { writeJson } from './json-file.ts';
+
+export interface Ready {
+  url: string;
+  api_key: string;
+  admin_key: string;
+  agent_id: string;
+  inbox_url: string;
+  phone_network_url: string;
+  sentry_url: string;
+  /** Superuser, loopback. */
+  database_url: string;
+  /** The supervisor, ancestor of every process it started. */
+  pid: number;
+}
+
+const fileIn = (dataDir: string): string => path.join(dataDir, 'ready.json');
+
+/** Written last, mode 0600, by rename. */
+export const writeReady = (dataDir: string, ready: Ready): void => writeJson(fileIn(dataDir), ready);
+
+export const removeReady = (dataDir: string): void => fs.rmSync(fileIn(dataDir), { force: true });

@@ -1,0 +1,2055 @@
+-- Ringleader's database: every table, constraint, index, role, policy and SQL function.
+--
+-- Safe to run again, and the upgrade path too: tables and indexes are created when missing, columns added, functions and
+-- policies laid anew, all in the transaction of whoever applies this file (`npm run migrate`).
+--
+-- Rules of this file
+--   * A verb is one function that the worker calls: one statement, one commit, one round trip. It returns jsonb.
+--     null = no such row in this account; {"refused": {...}} = a rule says no (becomes a 4xx).
+--   * Account verbs take the account first and set it for their transaction (`enter`); row-level security does the rest.
+--     System verbs run as `ringleader_system` (SECURITY DEFINER); `lib/verbs.ts` lists them and a test compares.
+--   * Time, ids and randomness are parameters. No statement reads the clock.
+--   * A slot is a row of `calls` with `reserved_at` and without `released_at`: there is no counter that could drift.
+--   * Lock order: call, lead, campaign.
+
+-- ================================================================ roles and schema
+
+do $$
+begin
+  if not exists (select from pg_roles where rolname = 'ringleader_app') then
+    create role ringleader_app nologin nosuperuser nocreatedb nocreaterole nobypassrls;
+  end if;
+  if not exists (select from pg_roles where rolname = 'ringleader_system') then
+    create role ringleader_system nologin nosuperuser nocreatedb nocreaterole nobypassrls;
+  end if;
+  -- The owner must be able to become the system role, to hand functions over to it. Who may only create roles (Neon's owners) administers
+  -- what he made, and from Postgres 16 on that alone makes him a member without that right.
+  if not pg_has_role(current_user, 'ringleader_system', case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) then
+    execute format('grant ringleader_system to %I', current_user);
+  end if;
+end $$;
+
+create schema if not exists ringleader;
+grant usage on schema ringleader to ringleader_app, ringleader_system;
+grant create on schema ringleader to ringleader_system; -- needed to receive functions; taken back at the end
+
+-- ================================================================ tables
+
+create table if not exists ringleader.accounts (
+  id uuid primary key,
+  name text not null,
+  email text not null,
+  timezone text not null,
+  max_concurrent_calls int not null check (max_concurrent_calls > 0),
+  calls_per_second double precision check (calls_per_second > 0),
+  email_problem text,                                      -- the mail provider's word of a bounce or complaint; null: none
+  email_problem_at timestamptz,
+  pace_at timestamptz not null default '-infinity',        -- when the pace next allows a reservation
+  last_claimed_at timestamptz not null default '-infinity',-- ties in fairness go to the longest unserved
+  created_at timestamptz not null
+) with (fillfactor = 50);
+
+create table if not exists ringleader.api_keys (
+  id uuid primary key,
+  account_id uuid not null references ringleader.accounts,
+  seq bigint generated always as identity,
+  name text,
+  key_hash text not null unique,                           -- SHA-256 in hex; the key itself is never here
+  created_at timestamptz not null,
+  revoked_at timestamptz
+);
+create index if not exists api_keys_account on ringleader.api_keys (account_id, seq);
+
+create table if not exists ringleader.notification_preferences (
+  account_id uuid primary key references ringleader.accounts,
+  campaign_summary_emails boolean not null default true,
+  hot_lead_emails boolean not null default true,
+  campaign_paused_emails boolean not null default true,
+  nothing_dialled_emails boolean not null default true
+);
+
+create table if not exists ringleader.agents (
+  id uuid primary key,
+  account_id uuid not null references ringleader.accounts,
+  seq bigint generated always as identity,
+  name text not null,
+  provider text not null,
+  provider_agent_id text not null,
+  from_number text,
+  credentials_sealed text not null,                        -- sealed by the worker before it gets here
+  webhook_secrets_sealed text,
+  analysis_mapping jsonb,
+  webhook_registered boolean not null default false,
+  paused_reason text,                                      -- set when the provider refuses the whole account (key, credit)
+  hold_until timestamptz not null default '-infinity',     -- the provider asked to be left alone until then (429)
+  deleted_at timestamptz,
+  created_at timestamptz not null
+);
+create index if not exists agents_account on ringleader.agents (account_id, seq);
+
+create table if not exists ringleader.campaigns (
+  id uuid primary key,
+  account_id uuid not null references ringleader.accounts,
+  seq bigint generated always as identity,
+  agent_id uuid not null references ringleader.agents,
+  name text not null,
+  status text not null default 'draft' check (status in ('draft', 'active', 'paused', 'completed', 'canceled')),
+  timezone text,                                           -- null: the account's
+  default_country text,
+  window_days int[] not null,
+  window_start time not null,
+  window_end time not null,
+  starts_at timestamptz,
+  ends_at timestamptz,
+  max_concurrent_calls int check (max_concurrent_calls > 0), -- null: the account's
+  calls_per_second double precision check (calls_per_second > 0),
+  max_attempts int not null default 3,
+  no_answer_minutes int default 60,
+  busy_minutes int default 15,
+  voicemail_minutes int,
+  failed_minutes int,
+  unknown_minutes int,
+  hot_score int not null default 70,
+  warm_score int not null default 40,
+  analysis_grace_minutes int not null default 15,
+  pause_reason text,
+  resumed_at timestamptz,                                  -- the breaker counts only what ended since
+  pace_at timestamptz not null default '-infinity',
+  created_at timestamptz not null,
+  started_at timestamptz,
+  completed_at timestamptz,
+  settled_at timestamptz                                   -- nothing more can happen in it; the summary, if any, is owed
+) with (fillfactor = 50);
+create index if not exists campaigns_account on ringleader.campaigns (account_id, seq);
+create index if not exists campaigns_open on ringleader.campaigns (status, id) where settled_at is null and status <> 'draft';
+create index if not exists campaigns_agent on ringleader.campaigns (agent_id);
+
+-- Leads of one campaign in one time zone share their window. zone '' is the campaign's own.
+create table if not exists ringleader.campaign_zones (
+  account_id uuid not null,
+  campaign_id uuid not null,
+  zone text not null,
+  opens_at timestamptz not null,                           -- the window that is open or opens next
+  closes_at timestamptz not null,
+  next_due_at timestamptz not null,                        -- lower bound of the earliest due lead; infinity: none waits
+  rev int not null default 0,                              -- moved by whoever adds work, so that parking cannot lose it
+  primary key (campaign_id, zone)
+) with (fillfactor = 50);
+create index if not exists campaign_zones_due on ringleader.campaign_zones (closes_at) where next_due_at < 'infinity';
+
+create table if not exists ringleader.leads (
+  id uuid primary key,
+  account_id uuid not null,
+  campaign_id uuid not null,
+  seq bigint generated always as identity,
+  phone text not null,
+  name text,
+  email text,
+  company text,
+  timezone text,                                           -- as given; null: the campaign's
+  zone text not null generated always as (coalesce(timezone, '')) stored, -- its lane in campaign_zones
+  variables jsonb not null default '{}',
+  status text not null check (status in ('waiting', 'calling', 'reached', 'unreached', 'suppressed', 'invalid', 'expired', 'canceled')),
+  disposition text,
+  attempts int not null default 0,                         -- dials that counted
+  next_attempt_at timestamptz,
+  call_id uuid,                                            -- the latest attempt
+  score double precision,
+  temperature text check (temperature in ('hot', 'warm', 'cold')),
+  evidence text,
+  scored_attempt int,                                      -- which attempt gave the score
+  scored_call uuid,
+  hot_notice_id uuid,                                      -- the mail that told of it as hot
+  reason text,                                             -- why it ended as it did, when no call says so
+  import_id uuid,
+  import_row int,
+  created_at timestamptz not null,
+  unique (campaign_id, phone)
+) with (fillfactor = 80);
+create index if not exists leads_queue on ringleader.leads (campaign_id, zone, next_attempt_at, seq) where status = 'waiting';
+create index if not exists leads_status on ringleader.leads (campaign_id, status);
+create index if not exists leads_list on ringleader.leads (campaign_id, seq);
+create index if not exists leads_score on ringleader.leads (campaign_id, (temperature = 'hot') desc nulls last, score desc nulls last, seq);
+create index if not exists leads_phone on ringleader.leads (account_id, phone);
+create index if not exists leads_hot_notice on ringleader.leads (hot_notice_id) where hot_notice_id is not null;
+create index if not exists leads_import on ringleader.leads (import_id, import_row);
+
+create table if not exists ringleader.imports (
+  id uuid primary key,
+  account_id uuid not null,
+  campaign_id uuid not null,
+  lease_until timestamptz not null,                        -- a dead import does not keep its campaign open for ever
+  finished_at timestamptz,
+  created_at timestamptz not null
+);
+create index if not exists imports_open on ringleader.imports (campaign_id) where finished_at is null;
+
+create table if not exists ringleader.import_errors (
+  account_id uuid not null,
+  campaign_id uuid not null,
+  import_id uuid not null,
+  seq bigint generated always as identity,
+  row int not null,
+  "column" text,
+  code text not null,
+  message text not null,
+  cells jsonb not null,
+  primary key (import_id, row)
+);
+create index if not exists import_errors_campaign on ringleader.import_errors (campaign_id, seq);
+
+create table if not exists ringleader.calls (
+  id uuid primary key,                                     -- the attempt id the provider is given and echoes
+  account_id uuid not null,
+  seq bigint generated always as identity,
+  kind text not null check (kind in ('campaign', 'direct')),
+  campaign_id uuid,
+  lead_id uuid,
+  agent_id uuid not null,
+  phone text not null,
+  name text,                                               -- of a direct call
+  variables jsonb,                                         -- of a direct call
+  status text not null,
+  disposition text,                                        -- null while open, and for ever when it was given back undialled
+  attempt int not null,
+  claim_id uuid,
+  fence_token uuid,
+  provider text not null,
+  provider_call_id text,
+  due_at timestamptz,                                      -- of a waiting direct call
+  lease_until timestamptz,                                 -- how long it may stay silent
+  look_at timestamptz,                                     -- when the tick looks after it
+  looked_at timestamptz,                                   -- when it last did
+  reserved_at timestamptz,
+  placing_at timestamptz,
+  placed_at timestamptz,
+  answered_at timestamptz,
+  ended_at timestamptz,
+  released_at timestamptz,
+  duration_seconds double precision,
+  cost double precision,                                   -- US dollars
+  analysis_due_at timestamptz,                             -- set while an analysis may still come
+  score double precision,
+  temperature text,
+  evidence text,
+  reason text,
+  created_at timestamptz not null
+) with (fillfactor = 70);
+create index if not exists calls_slots on ringleader.calls (account_id, campaign_id) where reserved_at is not null and released_at is null;
+create unique index if not exists calls_one_per_number on ringleader.calls (account_id, phone) where reserved_at is not null and released_at is null;
+create unique index if not exists calls_one_per_lead on ringleader.calls (lead_id) where ended_at is null and lead_id is not null;
+create unique index if not exists calls_provider on ringleader.calls (account_id, provider, provider_call_id) where provider_call_id is not null;
+create index if not exists calls_look on ringleader.calls (look_at) where look_at is not null;
+create index if not exists calls_direct on ringleader.calls (account_id, seq) where status = 'waiting';
+create index if not exists calls_claim on ringleader.calls (claim_id) where status = 'reserved';
+create index if not exists calls_account on ringleader.calls (account_id, seq);
+create index if not exists calls_campaign on ringleader.calls (campaign_id, seq);
+create index if not exists calls_ended on ringleader.calls (campaign_id, ended_at) where disposition is not null;
+create index if not exists calls_lead on ringleader.calls (lead_id, attempt);
+create index if not exists calls_analysis on ringleader.calls (campaign_id) where analysis_due_at is not null;
+
+create table if not exists ringleader.call_results (
+  call_id uuid primary key,
+  account_id uuid not null,
+  transcript text,
+  recording_url text,
+  analysis jsonb,
+  analysis_reason text                                     -- why there is no score
+);
+
+create table if not exists ringleader.call_events (
+  id uuid primary key,
+  account_id uuid not null,
+  seq bigint generated always as identity,
+  agent_id uuid not null,
+  call_id uuid,                                            -- null while parked
+  event_key text not null,                                 -- the provider's own identity of the event
+  provider_call_id text,
+  status text,                                             -- the provider's word
+  fate text not null,
+  fact jsonb not null,                                     -- what a parked event says, without its payload
+  payload text,                                            -- the body as received
+  received_at timestamptz not null,
+  unique (agent_id, event_key)
+);
+create index if not exists call_events_call on ringleader.call_events (call_id, seq);
+create index if not exists call_events_parked on ringleader.call_events (agent_id, provider_call_id) where fate = 'parked';
+
+create table if not exists ringleader.suppressions (
+  account_id uuid not null,
+  phone text not null,
+  seq bigint generated always as identity,
+  reason text,
+  created_at timestamptz not null,
+  primary key (account_id, phone)
+);
+create index if not exists suppressions_list on ringleader.suppressions (account_id, seq);
+
+create table if not exists ringleader.notifications (
+  id uuid primary key,
+  account_id uuid not null,
+  seq bigint generated always as identity,
+  type text not null,
+  campaign_id uuid,
+  idempotency_key text not null unique,
+  status text not null check (status in ('pending', 'sending', 'sent', 'skipped', 'failed', 'unknown')),
+  reason text,
+  recipient text not null,
+  attempts int not null default 0,
+  requested_at timestamptz,                                -- a person asked for it: preferences no longer count
+  token uuid,                                              -- of the sweep that took it, so that the sweep may be sent again
+  detail text,                                             -- what the mail tells: the reason of a pause
+  lookups int not null default 0,                          -- times an unknown one was looked up at the mail provider
+  next_attempt_at timestamptz,                             -- next send (pending) or look-up (unknown)
+  lease_until timestamptz,
+  provider_message_id text,
+  created_at timestamptz not null,
+  sent_at timestamptz
+);
+create index if not exists notifications_account on ringleader.notifications (account_id, seq);
+create index if not exists notifications_campaign on ringleader.notifications (campaign_id);
+create index if not exists notifications_due on ringleader.notifications (next_attempt_at) where next_attempt_at is not null;
+create index if not exists notifications_leases on ringleader.notifications (lease_until) where status = 'sending';
+
+create table if not exists ringleader.idempotency_keys (
+  account_id uuid not null,
+  route text not null,
+  key text not null,
+  body_hash text not null,
+  status int,                                              -- of the stored answer; null while it runs
+  body jsonb,
+  created_at timestamptz not null,
+  primary key (account_id, route, key)
+);
+create index if not exists idempotency_keys_old on ringleader.idempotency_keys (created_at);
+
+-- ---------------------------------------------------------------- columns added since 0.1.0
+-- `create table if not exists` leaves a table that exists as it is. So every column, check or index that joins a table after its first
+-- release stands twice: above, where the table is read, and here, as `alter table … add column if not exists` (null or with a default),
+-- its indexes and checks here alone, after it. tests/deploy/upgrade.test.ts applies this file over the schemas of all releases.
+
+-- Hot tables are vacuumed early: their live rows are few and their dead ones many.
+alter table ringleader.calls set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+alter table ringleader.leads set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+alter table ringleader.campaign_zones set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+alter table ringleader.accounts set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+alter table ringleader.campaigns set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+
+-- ================================================================ row-level security
+-- The app role sees the rows of the account that the verb entered, and nothing when it entered none.
+-- The system role, which only system verbs run as, sees all.
+
+do $$
+declare t record;
+begin
+  for t in select c.relname from pg_class c where c.relnamespace = 'ringleader'::regnamespace and c.relkind = 'r' order by 1 loop
+    execute format('alter table ringleader.%I enable row level security', t.relname);
+    execute format('alter table ringleader.%I force row level security', t.relname);
+    execute format('drop policy if exists account on ringleader.%I', t.relname);
+    execute format('drop policy if exists system on ringleader.%I', t.relname);
+    execute format($p$create policy account on ringleader.%I to ringleader_app
+      using (%2$I = nullif(current_setting('ringleader.account', true), '')::uuid)
+      with check (%2$I = nullif(current_setting('ringleader.account', true), '')::uuid)$p$,
+      t.relname, case when t.relname = 'accounts' then 'id' else 'account_id' end);
+    execute format('create policy system on ringleader.%I to ringleader_system using (true) with check (true)', t.relname);
+    execute format('grant select, insert, update, delete on ringleader.%I to ringleader_app, ringleader_system', t.relname);
+  end loop;
+end $$;
+
+-- Functions are laid anew each time: a changed signature leaves no old one behind.
+do $$
+declare f record;
+begin
+  for f in select p.oid::regprocedure as name from pg_proc p where p.pronamespace = 'ringleader'::regnamespace loop
+    execute format('drop function %s', f.name);
+  end loop;
+end $$;
+
+-- ================================================================ small parts
+
+create function ringleader.iso(p_at timestamptz) returns text language sql immutable parallel safe as $$
+  select case when isfinite(p_at) then to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') end
+$$;
+
+create function ringleader.refuse(p_status int, p_code text, p_message text, p_extra jsonb default '{}') returns jsonb language sql immutable as $$
+  select jsonb_build_object('refused', jsonb_build_object('status', p_status, 'code', p_code, 'message', p_message, 'extra', p_extra))
+$$;
+
+-- The nth id of a batch whose id the caller drew: the same batch sent again makes the same ids. A UUID of version 8 (RFC 9562, section 5.8).
+create function ringleader.nth_id(p_seed uuid, p_n text) returns uuid language sql immutable as $$
+  select overlay(overlay(md5(p_seed::text || ':' || p_n) placing '8' from 13) placing 'a' from 17)::uuid
+$$;
+
+-- Refuses a login that could see past row-level security: a superuser, a role that bypasses it, or the owner of the tables.
+create function ringleader.assert_app_role() returns void language plpgsql stable as $$
+begin
+  if exists (select from pg_roles r where r.rolname = session_user and (r.rolsuper or r.rolbypassrls))
+     or exists (select from pg_class c where c.oid = 'ringleader.accounts'::regclass and pg_get_userbyid(c.relowner) = session_user) then
+    raise exception using errcode = 'RL503',
+      message = format('DATABASE_URL must name the app role ringleader_app: %s is a superuser, bypasses row-level security or owns the tables', session_user);
+  end if;
+end $$;
+
+-- Sets the account of this transaction; every account verb begins with it.
+create function ringleader.enter(p_account uuid) returns void language plpgsql as $$
+begin
+  if not row_security_active('ringleader.accounts') then perform ringleader.assert_app_role(); end if;
+  perform set_config('ringleader.account', p_account::text, true);
+end $$;
+
+-- The first window that closes after p_at: weekdays (1 = Monday) on which it opens, local times, overnight when the end is not after the start.
+-- Legal hours of a country will be intersected here, and only here.
+create function ringleader.window_after(p_days int[], p_start time, p_end time, p_zone text, p_at timestamptz, out opens_at timestamptz, out closes_at timestamptz)
+language sql stable as $$
+  select w.o, w.c
+  from generate_series(-2, 9) as n
+  cross join lateral (select ((p_at at time zone p_zone)::date + n) as d) as day
+  cross join lateral (
+    select (d + p_start) at time zone p_zone as o,
+           (case when p_end > p_start then d + p_end else (d + 1) + p_end end) at time zone p_zone as c
+  ) as w
+  where extract(isodow from d)::int = any (p_days) and w.c > p_at and w.c > w.o
+  order by w.c
+  limit 1
+$$;
+
+create function ringleader.minutes(p_n numeric) returns interval language sql immutable as $$
+  select p_n * interval '1 minute'
+$$;
+
+-- States in their order; a call only ever moves to a higher one.
+create function ringleader.call_rank(p_status text) returns int language sql immutable parallel safe as $$
+  select case p_status when 'waiting' then 0 when 'reserved' then 1 when 'placing' then 2 when 'queued' then 3 when 'dialing' then 4
+    when 'ringing' then 5 when 'in_progress' then 6 when 'unknown' then 9 else 10 end
+$$;
+
+create function ringleader.temperature_of(p_score double precision, p_hot int, p_warm int) returns text language sql immutable as $$
+  select case when p_score is null then null when p_score >= p_hot then 'hot' when p_score >= p_warm then 'warm' else 'cold' end
+$$;
+
+-- One claimer at a time, the lock in a statement of its own: every later statement of the claim takes a new snapshot and sees
+-- all that the claimer before committed. (A claim in one statement that counts overshoots its caps.)
+create function ringleader.one_claimer() returns void language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(74210001);
+end $$;
+
+-- A cap is lowered before or after a claim, never under one that has read the old cap.
+create function ringleader.before_cap_change() returns void language plpgsql as $$
+begin
+  perform ringleader.one_claimer();
+end $$;
+
+-- ================================================================ rows as the API shows them
+
+create function ringleader.account_json(a ringleader.accounts) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', a.id, 'name', a.name, 'email', a.email, 'timezone', a.timezone,
+    'max_concurrent_calls', a.max_concurrent_calls, 'calls_per_second', a.calls_per_second,
+    'live_calls', (select count(*) from ringleader.calls c where c.account_id = a.id and c.reserved_at is not null and c.released_at is null))
+$$;
+
+create function ringleader.api_key_json(k ringleader.api_keys) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', k.id, 'name', k.name, 'created_at', ringleader.iso(k.created_at), 'revoked_at', ringleader.iso(k.revoked_at))
+$$;
+
+create function ringleader.agent_json(g ringleader.agents) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', g.id, 'name', g.name, 'provider', g.provider, 'provider_agent_id', g.provider_agent_id, 'from_number', g.from_number,
+    'analysis_mapping', g.analysis_mapping, 'paused_reason', g.paused_reason, 'webhook_registered', g.webhook_registered, 'created_at', ringleader.iso(g.created_at))
+$$;
+
+create function ringleader.agent_secrets_json(g ringleader.agents) returns jsonb language sql stable as $$
+  select jsonb_build_object('account_id', g.account_id, 'agent_id', g.id, 'provider', g.provider, 'provider_agent_id', g.provider_agent_id,
+    'from_number', g.from_number, 'credentials_sealed', g.credentials_sealed, 'webhook_secrets_sealed', g.webhook_secrets_sealed, 'analysis_mapping', g.analysis_mapping)
+$$;
+
+-- When the next lead of a campaign can be dialled; null when none waits or it does not run.
+create function ringleader.next_dial_at(k ringleader.campaigns) returns timestamptz language sql stable as $$
+  select min(greatest(z.opens_at, (
+      select l.next_attempt_at from ringleader.leads l
+      where l.campaign_id = k.id and l.status = 'waiting' and l.zone = z.zone order by l.next_attempt_at limit 1), k.starts_at))
+  from ringleader.campaign_zones z
+  where z.campaign_id = k.id and k.status = 'active'
+    and exists (select from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting' and l.zone = z.zone)
+$$;
+
+create function ringleader.campaign_json(k ringleader.campaigns) returns jsonb language sql stable as $$
+  with n as (
+    select coalesce(jsonb_object_agg(s.status, s.n), '{}') as by_status, coalesce(sum(s.n), 0) as total,
+      coalesce(sum(s.n) filter (where s.status not in ('waiting', 'calling')), 0) as final
+    from (select l.status, count(*) as n from ringleader.leads l where l.campaign_id = k.id group by 1) s
+  ), d as (
+    select coalesce(jsonb_object_agg(s.disposition, s.n), '{}') as by_disposition
+    from (select c.disposition, count(*) as n from ringleader.calls c where c.campaign_id = k.id and c.disposition is not null group by 1) s
+  )
+  select jsonb_build_object(
+    'id', k.id, 'name', k.name, 'agent_id', k.agent_id, 'status', k.status,
+    'timezone', coalesce(k.timezone, a.timezone), 'default_country', k.default_country,
+    'window', jsonb_build_object('days', to_jsonb(k.window_days), 'start', left(k.window_start::text, 5), 'end', left(k.window_end::text, 5)),
+    'starts_at', ringleader.iso(k.starts_at), 'ends_at', ringleader.iso(k.ends_at),
+    'max_concurrent_calls', coalesce(k.max_concurrent_calls, a.max_concurrent_calls), 'calls_per_second', k.calls_per_second,
+    'retry', jsonb_build_object('max_attempts', k.max_attempts, 'no_answer_minutes', k.no_answer_minutes, 'busy_minutes', k.busy_minutes,
+      'voicemail_minutes', k.voicemail_minutes, 'failed_minutes', k.failed_minutes, 'unknown_minutes', k.unknown_minutes),
+    'hot_score', k.hot_score, 'warm_score', k.warm_score, 'analysis_grace_minutes', k.analysis_grace_minutes, 'pause_reason', k.pause_reason,
+    'created_at', ringleader.iso(k.created_at), 'started_at', ringleader.iso(k.started_at), 'completed_at', ringleader.iso(k.completed_at),
+    'counts', jsonb_build_object('leads', n.by_status, 'calls', d.by_disposition),
+    'progress', case when n.total = 0 then 0 else round(n.final::numeric / n.total, 4) end,
+    'hot_leads', (select count(*) from ringleader.leads l where l.campaign_id = k.id and l.temperature = 'hot'),
+    'next_dial_at', ringleader.iso(ringleader.next_dial_at(k)))
+  from n, d, ringleader.accounts a where a.id = k.account_id
+$$;
+
+create function ringleader.lead_json(l ringleader.leads) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', l.id, 'campaign_id', l.campaign_id, 'phone', l.phone, 'name', l.name, 'email', l.email, 'company', l.company,
+    'timezone', l.timezone, 'variables', l.variables, 'status', l.status, 'disposition', l.disposition, 'attempts', l.attempts, 'score', l.score,
+    'temperature', l.temperature, 'evidence', l.evidence, 'next_attempt_at', case when l.status = 'waiting' then ringleader.iso(l.next_attempt_at) end)
+$$;
+
+create function ringleader.call_json(c ringleader.calls) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', c.id, 'kind', c.kind, 'lead_id', c.lead_id, 'campaign_id', c.campaign_id, 'phone', c.phone, 'status', c.status,
+    'disposition', c.disposition, 'attempt', c.attempt, 'provider', c.provider, 'provider_call_id', c.provider_call_id,
+    'reserved_at', ringleader.iso(c.reserved_at), 'placed_at', ringleader.iso(c.placed_at), 'answered_at', ringleader.iso(c.answered_at),
+    'ended_at', ringleader.iso(c.ended_at), 'released_at', ringleader.iso(c.released_at), 'duration_seconds', c.duration_seconds, 'cost', c.cost,
+    'transcript', (select r.transcript from ringleader.call_results r where r.call_id = c.id),
+    'recording_url', (select r.recording_url from ringleader.call_results r where r.call_id = c.id),
+    'score', c.score, 'temperature', c.temperature, 'evidence', c.evidence, 'reason', c.reason)
+$$;
+
+create function ringleader.notification_json(n ringleader.notifications) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', n.id, 'type', n.type, 'campaign_id', n.campaign_id, 'status', n.status, 'reason', n.reason, 'recipient', n.recipient,
+    'attempts', n.attempts, 'provider_message_id', n.provider_message_id, 'created_at', ringleader.iso(n.created_at), 'sent_at', ringleader.iso(n.sent_at))
+$$;
+
+create function ringleader.claimed_json(c ringleader.calls) returns jsonb language sql stable as $$
+  select jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'kind', c.kind, 'campaign_id', c.campaign_id, 'lead_id', c.lead_id,
+    'attempt', c.attempt, 'phone', c.phone, 'name', case when c.kind = 'direct' then c.name else l.name end, 'email', l.email, 'company', l.company,
+    'timezone', coalesce(l.timezone, k.timezone), 'variables', coalesce(case when c.kind = 'direct' then c.variables else l.variables end, '{}'), 'agent_id', c.agent_id)
+  from (select 1) one
+  left join ringleader.leads l on l.id = c.lead_id
+  left join ringleader.campaigns k on k.id = c.campaign_id
+$$;
+
+create function ringleader.taken_json(n ringleader.notifications) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', n.id, 'account_id', n.account_id, 'account_name', a.name, 'account_timezone', a.timezone, 'type', n.type,
+    'campaign_id', n.campaign_id, 'recipient', n.recipient, 'attempts', n.attempts, 'detail', n.detail)
+  from ringleader.accounts a where a.id = n.account_id
+$$;
+
+-- ================================================================ inner steps (never called by the worker)
+
+-- Wakes the lane of a lead: it has work from p_due on.
+create function ringleader.wake_lane(p_account uuid, p_campaign uuid, p_zone text, p_due timestamptz, p_now timestamptz) returns void language plpgsql as $$
+begin
+  insert into ringleader.campaign_zones as z (account_id, campaign_id, zone, opens_at, closes_at, next_due_at)
+  select p_account, k.id, p_zone, w.opens_at, w.closes_at, p_due
+  from ringleader.campaigns k
+  join ringleader.accounts a on a.id = k.account_id
+  cross join lateral ringleader.window_after(k.window_days, k.window_start, k.window_end, coalesce(nullif(p_zone, ''), k.timezone, a.timezone), p_now) w
+  where k.account_id = p_account and k.id = p_campaign
+  on conflict (campaign_id, zone) do update set rev = z.rev + 1, next_due_at = least(z.next_due_at, excluded.next_due_at);
+end $$;
+
+-- Works out windows again: those that have closed, or, after an edit, all of one campaign.
+create function ringleader.roll_windows(p_now timestamptz, p_campaign uuid default null) returns void language plpgsql as $$
+declare z record; w record;
+begin
+  -- Row by row: a window closes once a day for each (campaign, zone), so there is nothing to win by a set.
+  for z in
+    select cz.campaign_id, cz.zone, k.window_days, k.window_start, k.window_end, coalesce(nullif(cz.zone, ''), k.timezone, a.timezone) as tz
+    from ringleader.campaign_zones cz
+    join ringleader.campaigns k on k.id = cz.campaign_id
+    join ringleader.accounts a on a.id = k.account_id
+    where case when p_campaign is null then cz.closes_at <= p_now and cz.next_due_at < 'infinity' and k.status = 'active' else cz.campaign_id = p_campaign end
+    order by 1, 2
+    for no key update of cz skip locked
+  loop
+    select * into w from ringleader.window_after(z.window_days, z.window_start, z.window_end, z.tz, p_now);
+    update ringleader.campaign_zones cz set opens_at = w.opens_at, closes_at = w.closes_at where cz.campaign_id = z.campaign_id and cz.zone = z.zone;
+  end loop;
+end $$;
+
+-- Completes a campaign when that is true at this instant, and owes its summary in the same transaction.
+-- Whoever brings the last fact calls it: an event, a refusal, the reaper, a cancel, an expiry, the end of an import.
+-- True when it was settled by this call (a canceled campaign is settled without becoming completed).
+create function ringleader.complete_if_done(p_account uuid, p_campaign uuid, p_now timestamptz) returns boolean language plpgsql as $$
+declare k ringleader.campaigns;
+begin
+  -- A cheap look first, without a lock. More than 128 leads on a call: whoever ends the last of them looks again.
+  if (select l.id from ringleader.leads l where l.campaign_id = p_campaign and l.status = 'waiting' limit 1) is not null then return false; end if;
+  if (select count(*) from (select 1 from ringleader.leads l where l.campaign_id = p_campaign and l.status = 'calling' limit 129) n) > 128 then return false; end if;
+  -- Then one at a time: two last events that do not see each other's leads would both leave the campaign open.
+  select * into k from ringleader.campaigns c where c.account_id = p_account and c.id = p_campaign for update;
+  if k.id is null or k.settled_at is not null or k.status = 'draft' then return false; end if;
+  if (select l.id from ringleader.leads l where l.campaign_id = p_campaign and l.status in ('waiting', 'calling') limit 1) is not null then return false; end if;
+  if (select i.id from ringleader.imports i where i.campaign_id = p_campaign and i.finished_at is null and i.lease_until > p_now limit 1) is not null then return false; end if;
+  if (select c.id from ringleader.calls c where c.campaign_id = p_campaign and c.analysis_due_at is not null limit 1) is not null then return false; end if;
+  update ringleader.campaigns c set status = case when c.status = 'canceled' then c.status else 'completed' end,
+    completed_at = case when c.status = 'canceled' then c.completed_at else p_now end, settled_at = p_now where c.id = p_campaign;
+  -- Hot leads not told of yet are in the summary.
+  update ringleader.notifications n set status = 'skipped', reason = 'the campaign was complete first: they are in its summary', next_attempt_at = null
+  where n.campaign_id = p_campaign and n.type = 'hot_lead' and n.status = 'pending' and n.attempts = 0;
+  -- A canceled campaign is summed up only if it made a call.
+  if k.status <> 'canceled' or exists (select from ringleader.calls c where c.campaign_id = p_campaign and c.disposition is not null) then
+    perform ringleader.owe_mail(p_account, 'campaign_summary', p_campaign, null, null, p_now, p_now);
+  end if;
+  return true;
+end $$;
+
+-- Gives a reservation back undialled: the lead waits again and no attempt is counted.
+create function ringleader.give_back(p_call uuid, p_reason text, p_again_at timestamptz, p_now timestamptz) returns void language plpgsql as $$
+declare c ringleader.calls; l ringleader.leads; v_status text; k ringleader.campaigns;
+begin
+  select * into c from ringleader.calls x where x.id = p_call for no key update;
+  if c.id is null or c.status not in ('reserved', 'placing') then return; end if;
+  if c.kind = 'direct' and p_reason <> 'suppressed' then
+    update ringleader.calls x set status = 'waiting', reserved_at = null, placing_at = null, lease_until = null, look_at = null, claim_id = null,
+      fence_token = null, due_at = p_again_at, reason = p_reason where x.id = c.id;
+    return;
+  end if;
+  update ringleader.calls x set status = 'canceled', ended_at = p_now, released_at = p_now, lease_until = null, look_at = null, reason = p_reason,
+    disposition = case when x.kind = 'direct' then 'canceled' end where x.id = c.id;
+  if c.lead_id is null then return; end if;
+  select * into l from ringleader.leads x where x.id = c.lead_id for no key update;
+  if l.status <> 'calling' or l.call_id <> c.id then return; end if;
+  select * into k from ringleader.campaigns x where x.id = c.campaign_id;
+  v_status := case when p_reason = 'suppressed' then 'suppressed' when k.status = 'canceled' then 'canceled'
+    when c.attempt > k.max_attempts then 'unreached' else 'waiting' end; -- the attempts allowed were made fewer meanwhile
+  update ringleader.leads x set status = v_status, attempts = least(x.attempts, c.attempt - 1), next_attempt_at = p_again_at,
+    reason = case when v_status = 'suppressed' then 'the number is suppressed' else x.reason end where x.id = l.id;
+  if v_status = 'waiting' then
+    perform ringleader.wake_lane(c.account_id, c.campaign_id, l.zone, p_again_at, p_now);
+  else
+    perform ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
+  end if;
+end $$;
+
+-- What becomes of a lead whose latest call has ended.
+create function ringleader.settle_lead(p_call ringleader.calls, p_disposition text, p_now timestamptz, p_invalid boolean default false) returns void language plpgsql as $$
+declare l ringleader.leads; k ringleader.campaigns; v_minutes int; v_status text;
+begin
+  select * into l from ringleader.leads x where x.id = p_call.lead_id for no key update;
+  if l.id is null or l.call_id is distinct from p_call.id then return; end if;
+  -- `unknown` may be resolved, and `completed` turn out to be a voicemail, as long as no newer attempt has begun.
+  if l.status <> 'calling' and not (l.status in ('unreached', 'waiting') and l.disposition = 'unknown')
+    and not (l.status = 'reached' and l.disposition = 'completed' and p_disposition = 'voicemail') then return; end if;
+  select * into k from ringleader.campaigns x where x.id = l.campaign_id;
+  v_minutes := case p_disposition when 'no_answer' then k.no_answer_minutes when 'busy' then k.busy_minutes when 'voicemail' then k.voicemail_minutes
+    when 'failed' then k.failed_minutes when 'unknown' then k.unknown_minutes end;
+  v_status := case
+    when p_invalid then 'invalid'
+    when p_disposition = 'completed' then 'reached'
+    when v_minutes is not null and l.attempts < k.max_attempts and k.settled_at is null then
+      case when k.status = 'canceled' then 'canceled'
+           when exists (select from ringleader.suppressions s where s.account_id = l.account_id and s.phone = l.phone) then 'suppressed'
+           when k.ends_at <= p_now then 'expired'
+           else 'waiting' end
+    else 'unreached' end;
+  update ringleader.leads x set status = v_status, disposition = p_disposition, attempts = x.attempts - p_invalid::int, next_attempt_at = case when v_status = 'waiting' then p_now + ringleader.minutes(v_minutes) end
+  where x.id = l.id;
+  -- A retry need not wake its lane: a lane with leads on a call is looked at every minute. Unless that retry resolved an `unknown`.
+  if v_status = 'waiting' and l.status <> 'calling' then
+    perform ringleader.wake_lane(l.account_id, l.campaign_id, l.zone, p_now + ringleader.minutes(v_minutes), p_now);
+  end if;
+end $$;
+
+-- Since when nothing was dialled in a campaign.
+create function ringleader.silent_since(k ringleader.campaigns) returns timestamptz language sql stable as $$
+  select greatest(k.started_at, k.starts_at, k.resumed_at,
+    (select c.placed_at from ringleader.calls c where c.campaign_id = k.id and c.placed_at is not null order by c.seq desc limit 1))
+$$;
+
+-- Owes the account a mail; the same key owes it once.
+create function ringleader.owe_mail(p_account uuid, p_type text, p_campaign uuid, p_part text, p_detail text, p_at timestamptz, p_now timestamptz) returns uuid language plpgsql as $$
+declare v_id uuid; v_key text := concat_ws(':', p_account, p_type, p_campaign, p_part);
+begin
+  insert into ringleader.notifications (id, account_id, type, campaign_id, idempotency_key, status, recipient, detail, next_attempt_at, created_at)
+  select ringleader.nth_id(p_account, v_key), p_account, p_type, p_campaign, v_key, 'pending', a.email, p_detail, p_at, p_now
+  from ringleader.accounts a where a.id = p_account
+  on conflict (idempotency_key) do nothing;
+  select n.id into v_id from ringleader.notifications n where n.idempotency_key = v_key;
+  return v_id;
+end $$;
+
+-- Tells of a lead that has become hot while its campaign runs: the first at once, then one digest per 15 minutes and campaign.
+create function ringleader.note_hot_lead(p_lead uuid, p_campaign uuid, p_account uuid, p_now timestamptz) returns void language plpgsql as $$
+declare v_id uuid; v_at timestamptz;
+begin
+  -- One at a time, so that two hot leads of one moment share a mail.
+  perform 1 from ringleader.campaigns k where k.id = p_campaign and k.settled_at is null for no key update;
+  if not found then return; end if;
+  select n.id into v_id from ringleader.notifications n where n.campaign_id = p_campaign and n.type = 'hot_lead' and n.status = 'pending' and n.attempts = 0 limit 1;
+  if v_id is null then
+    select greatest(p_now, max(n.created_at) + interval '15 minutes') into v_at from ringleader.notifications n where n.campaign_id = p_campaign and n.type = 'hot_lead';
+    v_id := ringleader.owe_mail(p_account, 'hot_lead', p_campaign, p_lead::text, null, coalesce(v_at, p_now), coalesce(v_at, p_now));
+  end if;
+  update ringleader.leads l set hot_notice_id = v_id where l.id = p_lead;
+end $$;
+
+-- The breaker: when at least half of the last 20 or more calls within 10 minutes failed or ended unknown, something is wrong that more
+-- calls will not mend. Pauses the campaign, names the calls, and owes one mail.
+create function ringleader.check_breaker(p_account uuid, p_campaign uuid, p_now timestamptz) returns void language plpgsql as $$
+declare k ringleader.campaigns; v_all int; v_bad int; v_reason text;
+begin
+  select * into k from ringleader.campaigns x where x.id = p_campaign;
+  if k.status <> 'active' then return; end if;
+  select count(*), count(*) filter (where c.disposition in ('failed', 'unknown')) into v_all, v_bad from ringleader.calls c
+  where c.campaign_id = p_campaign and c.disposition is not null and c.ended_at > greatest(p_now - interval '10 minutes', k.resumed_at);
+  if v_all < 20 or v_bad * 2 < v_all then return; end if;
+  select format('%s of the last %s calls failed or ended unknown: ', v_bad, v_all) || string_agg(format('%s× %s', s.n, s.reason), '; ' order by s.n desc, s.reason)
+    || format(' (the latest: %s)', (select string_agg(b.id::text, ', ') from (select c.id from ringleader.calls c
+         where c.campaign_id = p_campaign and c.disposition in ('failed', 'unknown') order by c.ended_at desc, c.id limit 3) b))
+  into v_reason
+  from (select coalesce(c.reason, c.disposition) as reason, count(*) as n from ringleader.calls c
+        where c.campaign_id = p_campaign and c.disposition in ('failed', 'unknown') and c.ended_at > greatest(p_now - interval '10 minutes', k.resumed_at)
+        group by 1 order by 2 desc, 1 limit 3) s;
+  update ringleader.campaigns x set status = 'paused', pause_reason = v_reason where x.id = p_campaign and x.status = 'active';
+  if found then
+    perform ringleader.owe_mail(p_account, 'campaign_paused', p_campaign, coalesce(extract(epoch from k.resumed_at), 0)::text, v_reason, p_now, p_now);
+  end if;
+end $$;
+
+-- The provider refused the account behind an agent: nothing of it is dialled until its credentials are set again. Tells each campaign's owner once.
+create function ringleader.pause_agent(p_agent uuid, p_reason text, p_now timestamptz) returns void language plpgsql as $$
+declare k record;
+begin
+  update ringleader.agents g set paused_reason = coalesce(p_reason, 'refused by the provider') where g.id = p_agent and g.paused_reason is null;
+  if not found then return; end if;
+  for k in select x.id, x.account_id from ringleader.campaigns x where x.agent_id = p_agent and x.status = 'active' order by x.id loop
+    perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || p_reason, p_now, p_now);
+  end loop;
+end $$;
+
+-- Ends a call: frees its slot, settles its lead, and completes the campaign when that was the last fact. True when it completed.
+create function ringleader.end_call(p_call uuid, p_disposition text, p_reason text, p_ended_at timestamptz, p_analysis_settled boolean, p_now timestamptz, p_invalid boolean default false)
+returns boolean language plpgsql as $$
+declare c ringleader.calls; v_grace interval; v_wait boolean;
+begin
+  select ringleader.minutes(coalesce(k.analysis_grace_minutes, 15)) into v_grace
+  from ringleader.calls x left join ringleader.campaigns k on k.id = x.campaign_id where x.id = p_call;
+  v_wait := p_disposition = 'completed' and not p_analysis_settled;
+  update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = coalesce(p_ended_at, p_now),
+    released_at = coalesce(x.released_at, p_now), lease_until = null, due_at = null,
+    analysis_due_at = case when v_wait then p_now + v_grace end,
+    look_at = case when v_wait then p_now + v_grace / 2 end, looked_at = case when v_wait then null else x.looked_at end
+  where x.id = p_call returning * into c;
+  if c.lead_id is null then return false; end if;
+  perform ringleader.settle_lead(c, p_disposition, p_now, p_invalid);
+  if p_disposition in ('failed', 'unknown') then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
+  return ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
+end $$;
+
+-- Takes what a fact says beside the state: always welcome, however late, and reopens nothing. True when it settled the analysis.
+create function ringleader.enrich_call(c ringleader.calls, p_fact jsonb, p_now timestamptz) returns boolean language plpgsql as $$
+declare a jsonb := p_fact -> 'analysis'; v_score double precision; v_temp text; k ringleader.campaigns; v_evidence text;
+begin
+  if p_fact ?| array['transcript', 'recording_url', 'analysis'] then
+    insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason)
+    values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason')
+    on conflict (call_id) do update set transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
+      analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason);
+  end if;
+  if p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
+    update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
+      duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds),
+      cost = coalesce((p_fact ->> 'cost')::double precision, x.cost) where x.id = c.id;
+  end if;
+  if a is null then return false; end if;
+  if a ->> 'state' = 'valid' then
+    v_score := (a ->> 'score')::double precision;
+    v_evidence := a ->> 'evidence';
+    select * into k from ringleader.campaigns x where x.id = c.campaign_id;
+    v_temp := coalesce(ringleader.temperature_of(v_score, coalesce(k.hot_score, 70), coalesce(k.warm_score, 40)), a ->> 'tag');
+    update ringleader.calls x set score = v_score, temperature = v_temp, evidence = v_evidence where x.id = c.id;
+    if c.lead_id is not null then
+      update ringleader.leads x set score = v_score, temperature = v_temp, evidence = v_evidence, scored_attempt = c.attempt, scored_call = c.id
+      where x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt;
+      if found and v_temp = 'hot' and (select x.hot_notice_id from ringleader.leads x where x.id = c.lead_id) is null then
+        perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now);
+      end if;
+    end if;
+  end if;
+  return true;
+end $$;
+
+-- Applies a fact to a call that is known and locked. Returns what `apply_fact` answers.
+create function ringleader.apply_to_call(p_call uuid, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare c ringleader.calls; v_status text := p_fact ->> 'status'; v_settled boolean; v_done boolean := false; v_released boolean := false;
+  v_fate text := 'applied'; v_rank int; v_read boolean := p_fact ->> 'source' = 'read'; v_lease timestamptz := p_now + interval '10 minutes';
+begin
+  select * into c from ringleader.calls x where x.id = p_call for no key update;
+  if c.provider_call_id is null and p_fact ? 'provider_call_id' then
+    update ringleader.calls x set provider_call_id = p_fact ->> 'provider_call_id' where x.id = c.id;
+  end if;
+  v_settled := ringleader.enrich_call(c, p_fact, p_now);
+  v_rank := ringleader.call_rank(v_status);
+  if v_status is null then
+    v_fate := 'unknown';
+  elsif v_rank = 10 and ringleader.call_rank(c.status) < 10 then
+    v_released := c.released_at is null;
+    v_done := ringleader.end_call(c.id, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz, v_settled or coalesce(c.score is not null, false), p_now);
+    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now) where x.id = c.id and x.placed_at is null;
+    if (p_fact ->> 'account_refused')::boolean then perform ringleader.pause_agent(c.agent_id, coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now); end if;
+    return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', v_status, 'released', v_released, 'completed', v_done);
+  elsif c.status = 'completed' and v_status = 'voicemail' then
+    -- A verdict that came after the end: call and lead are settled as if it had come in time, and nothing is reopened.
+    update ringleader.calls x set status = v_status, disposition = v_status where x.id = c.id returning * into c;
+    if c.lead_id is not null then perform ringleader.settle_lead(c, v_status, p_now); end if;
+    v_settled := true; -- a voicemail's analysis is not waited for
+  elsif v_rank > ringleader.call_rank(c.status) and v_rank < 9 and ringleader.call_rank(c.status) < 9 then
+    update ringleader.calls x set status = v_status, placed_at = coalesce(x.placed_at, p_now), lease_until = v_lease, look_at = v_lease where x.id = c.id;
+  elsif ringleader.call_rank(c.status) < 9 then
+    -- Not news, but a sign of life.
+    if v_rank < ringleader.call_rank(c.status) then v_fate := 'late'; end if;
+    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now), lease_until = greatest(x.lease_until, v_lease), look_at = greatest(x.look_at, v_lease)
+    where x.id = c.id and (v_read or v_rank = ringleader.call_rank(c.status));
+  else
+    v_fate := case when v_settled then 'applied' else 'late' end;
+  end if;
+  if coalesce((p_fact ->> 'line_free')::boolean, false) and ringleader.call_rank(c.status) < 9 and c.released_at is null then
+    update ringleader.calls x set released_at = p_now where x.id = c.id;
+    v_released := true;
+  end if;
+  -- A late analysis may have been what the campaign waited for.
+  if c.analysis_due_at is not null then
+    if v_settled or (v_read and c.analysis_due_at <= p_now) then
+      update ringleader.calls x set analysis_due_at = null, look_at = null where x.id = c.id;
+      v_done := c.campaign_id is not null and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
+    elsif v_read then
+      update ringleader.calls x set look_at = x.analysis_due_at where x.id = c.id;
+    end if;
+  end if;
+  return jsonb_build_object('fate', v_fate, 'call_id', c.id, 'status', (select x.status from ringleader.calls x where x.id = c.id), 'released', v_released, 'completed', v_done);
+end $$;
+
+-- Applies the events that waited for this call to be known, in the order in which they came.
+create function ringleader.unpark(p_call uuid, p_now timestamptz) returns boolean language plpgsql as $$
+declare c ringleader.calls; e record; r jsonb; v_done boolean := false;
+begin
+  select * into c from ringleader.calls x where x.id = p_call;
+  if c.provider_call_id is null then return false; end if;
+  for e in select x.id, x.fact from ringleader.call_events x
+           where x.agent_id = c.agent_id and x.provider_call_id = c.provider_call_id and x.fate = 'parked' order by x.seq loop
+    r := ringleader.apply_to_call(p_call, e.fact, p_now);
+    update ringleader.call_events x set call_id = p_call, fate = r ->> 'fate' where x.id = e.id;
+    v_done := v_done or (r ->> 'completed')::boolean;
+  end loop;
+  return v_done;
+end $$;
+
+-- ================================================================ system verbs
+
+create function ringleader.authenticate(p_now timestamptz, p_key_hash text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  perform ringleader.assert_app_role();
+  return (select jsonb_build_object('account_id', k.account_id, 'api_key_id', k.id)
+          from ringleader.api_keys k where k.key_hash = p_key_hash and (k.revoked_at is null or k.revoked_at > p_now));
+end $$;
+
+-- Reserves up to p_limit due leads and waiting direct calls under system, account and campaign caps, at the pace allowed;
+-- direct calls first, then max-min fair between accounts and between the campaigns of one.
+create function ringleader.claim_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+declare v_free int; v_next_pace timestamptz;
+begin
+  perform ringleader.assert_app_role();
+  perform ringleader.one_claimer();
+  if not exists (select from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved') then
+    perform ringleader.roll_windows(p_now);
+    v_free := least(p_limit, p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));
+    if v_free > 0 then
+      with act as materialized (           -- every live call is one entry of the partial index
+        select c.account_id, c.campaign_id, count(*)::int as n from ringleader.calls c where c.reserved_at is not null and c.released_at is null group by 1, 2
+      ), acc as materialized (             -- accounts with a free slot and a pace that allows a call now
+        select a.id, a.last_claimed_at, coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free,
+          case when a.calls_per_second is null then v_free
+               else least(greatest(1, ceil(a.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(a.pace_at, p_now - interval '1 minute')) * a.calls_per_second))::int end as pace
+        from ringleader.accounts a left join (select account_id, sum(n)::int as n from act group by 1) t on t.account_id = a.id
+        where a.max_concurrent_calls > coalesce(t.n, 0) and (a.calls_per_second is null or a.pace_at <= p_now)
+      ), lanes as materialized (           -- lanes with work, in an open window
+        select z.campaign_id, z.zone, z.rev, z.account_id, acc.free as a_free, coalesce(t.n, 0) as k_live,
+          coalesce(k.max_concurrent_calls, 2147483647) - coalesce(t.n, 0) as k_free,
+          case when k.calls_per_second is null then v_free
+               else least(greatest(1, ceil(k.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(k.pace_at, p_now - interval '1 minute')) * k.calls_per_second))::int end as k_pace,
+          acc.live as a_live, acc.last_claimed_at
+        from ringleader.campaign_zones z
+        join ringleader.campaigns k on k.id = z.campaign_id
+        join ringleader.agents g on g.id = k.agent_id
+        join acc on acc.id = z.account_id
+        left join act t on t.account_id = z.account_id and t.campaign_id = z.campaign_id
+        where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now
+          and k.status = 'active' and (k.starts_at is null or k.starts_at <= p_now) and (k.ends_at is null or k.ends_at > p_now)
+          and coalesce(k.max_concurrent_calls, 2147483647) > coalesce(t.n, 0) and (k.calls_per_second is null or k.pace_at <= p_now)
+          and g.paused_reason is null and g.hold_until <= p_now
+      ), probe as materialized (           -- the least loaded and longest unserved first
+        select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, 200)
+      ), cand as materialized (
+        select q.id, p.account_id, p.campaign_id, p.zone, p.k_live, p.k_free, p.k_pace, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
+        from probe p cross join lateral (
+          select l.id, l.phone, l.next_attempt_at, l.seq from ringleader.leads l
+          where l.campaign_id = p.campaign_id and l.zone = p.zone and l.status = 'waiting' and l.next_attempt_at <= p_now
+            and not exists (select from ringleader.calls o where o.account_id = p.account_id and o.phone = l.phone and o.reserved_at is not null and o.released_at is null)
+          order by l.next_attempt_at, l.seq limit least(v_free, p.k_free, p.a_free, p.k_pace)
+        ) q
+        union all
+        select q.id, acc.id, null, null, 0, v_free, v_free, q.phone, q.due_at, q.seq, 0
+        from acc cross join lateral (
+          select c.id, c.phone, c.due_at, c.seq from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
+          where c.account_id = acc.id and c.status = 'waiting' and c.due_at <= p_now and g.paused_reason is null and g.hold_until <= p_now
+            and not exists (select from ringleader.calls o where o.account_id = c.account_id and o.phone = c.phone and o.reserved_at is not null and o.released_at is null)
+          order by c.due_at, c.seq limit least(v_free, acc.free)
+        ) q
+      ), one_per_number as (
+        select *, row_number() over (partition by account_id, phone order by kind, due, seq) as same from cand
+      ), in_campaign as (
+        select *, row_number() over (partition by campaign_id, kind order by due, seq) as k_nth from one_per_number where same = 1
+      ), in_account as (                   -- in the account: direct first, then the campaign with the fewest live calls
+        select i.*, row_number() over (partition by account_id order by kind, k_live + k_nth, due, seq) as a_nth
+        from in_campaign i where kind = 0 or k_nth <= least(k_free, k_pace)
+      ), pick as materialized (            -- across accounts: whoever has the fewest live calls, ties to the longest unserved
+        select i.*, row_number() over (order by i.kind, acc.live + i.a_nth, acc.last_claimed_at, i.account_id) as nth
+        from in_account i join acc on acc.id = i.account_id
+        where i.a_nth <= least(acc.free, acc.pace)
+        order by nth limit v_free
+      ), lead as materialized (            -- a row that somebody edits right now is left for the next claim
+        select p.nth, l.* from pick p join ringleader.leads l on l.id = p.id where p.kind = 1 and l.status = 'waiting' for update of l skip locked
+      ), made as (
+        insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, claim_id, provider, reserved_at, lease_until, look_at, created_at)
+        select ringleader.nth_id(p_claim, l.nth::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
+          p_now, p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
+        from lead l join ringleader.campaigns k on k.id = l.campaign_id join ringleader.agents g on g.id = k.agent_id
+        returning id, account_id, campaign_id, lead_id
+      ), taken as (
+        update ringleader.leads l set status = 'calling', call_id = m.id from made m where l.id = m.lead_id
+      ), direct as (
+        update ringleader.calls c set status = 'reserved', claim_id = p_claim, reserved_at = p_now, due_at = null, reason = null,
+          lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes'
+        from pick p where p.kind = 0 and c.id = p.id and c.status = 'waiting' returning c.id, c.account_id
+      ), served as (
+        update ringleader.accounts a set last_claimed_at = p_now,
+          pace_at = case when a.calls_per_second is null then a.pace_at
+            else greatest(a.pace_at, p_now - make_interval(secs => (greatest(1, ceil(a.calls_per_second)) - 1) / a.calls_per_second)) + make_interval(secs => s.n / a.calls_per_second) end
+        from (select account_id, count(*) as n from (select account_id from made union all select account_id from direct) u group by 1) s where a.id = s.account_id
+      ), paced as (
+        update ringleader.campaigns k set pace_at =
+          greatest(k.pace_at, p_now - make_interval(secs => (greatest(1, ceil(k.calls_per_second)) - 1) / k.calls_per_second)) + make_interval(secs => s.n / k.calls_per_second)
+        from (select campaign_id, count(*) as n from made group by 1) s where k.id = s.campaign_id and k.calls_per_second is not null
+      )
+      -- Lanes found empty sleep until their next lead is due; while leads of the campaign are on a call, a retry may come: look again within a minute.
+      update ringleader.campaign_zones z set next_due_at = coalesce(least(
+          (select l.next_attempt_at from ringleader.leads l where l.campaign_id = z.campaign_id and l.zone = z.zone and l.status = 'waiting'
+           order by l.next_attempt_at, l.seq limit 1),
+          case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')
+      from probe p where z.campaign_id = p.campaign_id and z.zone = p.zone and z.rev = p.rev
+        and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1);
+    end if;
+  end if;
+  -- When only the pace holds work back: the instant from which it no longer does.
+  select min(greatest(a.pace_at, k.pace_at)) into v_next_pace
+  from ringleader.campaign_zones z join ringleader.campaigns k on k.id = z.campaign_id join ringleader.accounts a on a.id = k.account_id
+  where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now and k.status = 'active'
+    and (a.calls_per_second is not null or k.calls_per_second is not null) and greatest(a.pace_at, k.pace_at) > p_now;
+  return jsonb_build_object(
+    'calls', coalesce((select jsonb_agg(ringleader.claimed_json(c) order by c.seq) from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved'), '[]'),
+    'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g)) from ringleader.agents g
+      where g.id in (select c.agent_id from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved')), '[]'),
+    'next_pace_at', ringleader.iso(v_next_pace));
+end $$;
+
+-- The tick's upkeep. What fails for one campaign or call is left for the next tick and never stops the others.
+create function ringleader.tick(p_now timestamptz, p_limit int) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb;
+begin
+  perform ringleader.assert_app_role();
+  perform ringleader.roll_windows(p_now);
+  -- Reservations nobody fenced: whoever claimed them is gone.
+  for r in select c.id from ringleader.calls c where c.look_at <= p_now and c.status = 'reserved' and c.lease_until <= p_now
+           order by c.id limit p_limit for no key update skip locked loop
+    perform ringleader.give_back(r.id, 'the reservation expired', p_now, p_now);
+    v_back := v_back + 1;
+  end loop;
+  -- Calls nobody knows anything of, though the provider was asked or could not be asked: two ticks beyond the lease their slot is free.
+  -- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
+  for r in select c.id, c.reason from ringleader.calls c where c.look_at is not null
+           and (c.lease_until <= p_now - interval '2 minutes' or c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour')
+           and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') and c.looked_at is not null
+           order by c.id limit p_limit for no key update skip locked loop
+    if ringleader.end_call(r.id, 'unknown', coalesce(r.reason, 'the provider did not say what became of it'), null, true, p_now) then v_done := v_done + 1; end if;
+  end loop;
+  -- Analyses past their grace, the provider having been asked.
+  for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.look_at is not null and c.analysis_due_at <= p_now and c.looked_at is not null
+           order by c.id limit p_limit for no key update skip locked loop
+    update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
+    if r.campaign_id is not null and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
+  end loop;
+  -- Imports whose worker is gone no longer keep their campaign open.
+  for r in update ringleader.imports i set finished_at = p_now where i.finished_at is null and i.lease_until <= p_now returning i.account_id, i.campaign_id loop
+    if (select l.id from ringleader.leads l where l.campaign_id = r.campaign_id limit 1) is not null
+       and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
+  end loop;
+  -- Campaigns past their end, and leads left waiting in closed ones.
+  for r in select k.id, k.account_id, k.status from ringleader.campaigns k
+           where k.settled_at is null and k.status <> 'draft' and (k.ends_at <= p_now or k.status = 'canceled') order by k.id limit p_limit loop
+    update ringleader.leads l set status = case when r.status = 'canceled' then 'canceled' else 'expired' end, next_attempt_at = null
+    where l.campaign_id = r.id and l.status = 'waiting';
+    get diagnostics v_n = row_count;
+    v_expired := v_expired + v_n;
+    if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
+  end loop;
+  -- Remembered answers are kept for two days.
+  delete from ringleader.idempotency_keys i where i.created_at <= p_now - interval '2 days';
+  -- What the provider must be asked about now; the next look is a minute away unless the answer says otherwise.
+  with due as (
+    select c.id from ringleader.calls c where c.look_at <= p_now and (c.analysis_due_at is not null or c.status not in ('waiting', 'reserved'))
+    order by c.look_at limit p_limit for no key update skip locked
+  ), looked as (
+    update ringleader.calls c set looked_at = p_now, look_at = p_now + interval '1 minute' from due where c.id = due.id returning c.*
+  )
+  select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'agent', ringleader.agent_secrets_json(g), 'provider_call_id', c.provider_call_id,
+    'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)))
+  into v_look from looked c join ringleader.agents g on g.id = c.agent_id;
+  return jsonb_build_object('look_at', coalesce(v_look, '[]'), 'given_back', v_back, 'expired_leads', v_expired, 'completed', v_done,
+    'mail_due', exists (select from ringleader.notifications n where n.next_attempt_at <= p_now or (n.status = 'sending' and n.lease_until <= p_now)));
+end $$;
+
+-- Marks a mail `skipped` when its type is switched off by configuration or by the account; else takes it for sending. The row is locked by the caller.
+create function ringleader.take_mail(n ringleader.notifications, p_token uuid, p_off jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare v_reason text;
+begin
+  if n.requested_at is null then
+    v_reason := case
+      when p_off ? n.type then 'switched off by configuration (EMAIL_CAMPAIGN_SUMMARY_ENABLED is not true)'
+      when exists (select from ringleader.notification_preferences p where p.account_id = n.account_id and not case n.type
+        when 'campaign_summary' then p.campaign_summary_emails when 'hot_lead' then p.hot_lead_emails
+        when 'campaign_paused' then p.campaign_paused_emails else p.nothing_dialled_emails end) then 'switched off in the notification preferences' end;
+  end if;
+  if v_reason is not null then
+    update ringleader.notifications x set status = 'skipped', reason = v_reason, next_attempt_at = null where x.id = n.id;
+    return null;
+  end if;
+  update ringleader.notifications x set status = 'sending', token = p_token, attempts = x.attempts + 1, lease_until = p_now + interval '20 minutes',
+    next_attempt_at = null, reason = null
+  where x.id = n.id returning * into n;
+  return ringleader.taken_json(n);
+end $$;
+
+-- A send whose end nobody recorded: it may have gone out, so it is looked up after 1, 5, 15 and 60 minutes before a person decides.
+create function ringleader.sweep_notifications(p_now timestamptz, p_token uuid, p_limit int, p_off jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+declare r record; n ringleader.notifications; v_taken jsonb := '[]'; v_one jsonb; v_done int := 0; v_look jsonb;
+begin
+  perform ringleader.assert_app_role();
+  -- The net below the fast path: campaigns whose last fact was seen by nobody.
+  for r in select k.id, k.account_id from ringleader.campaigns k where k.settled_at is null and k.status <> 'draft'
+      and not exists (select from ringleader.leads l where l.campaign_id = k.id and l.status in ('waiting', 'calling'))
+      and exists (select from ringleader.leads l where l.campaign_id = k.id) order by k.id limit 100 loop
+    if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
+  end loop;
+  -- Nothing dialled for a day though leads wait: told once per dry spell.
+  for r in select k.id, k.account_id, d.since from ringleader.campaigns k
+      cross join lateral (select ringleader.silent_since(k) as since) d
+      where k.status = 'active' and d.since <= p_now - interval '1 day'
+        and exists (select from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting' and l.next_attempt_at <= p_now) order by k.id limit 100 loop
+    perform ringleader.owe_mail(r.account_id, 'nothing_dialled', r.id, extract(epoch from r.since)::text, null, p_now, p_now);
+  end loop;
+  update ringleader.notifications x set status = 'unknown', reason = 'the worker was lost while sending; it may have been sent', lease_until = null,
+    lookups = 0, next_attempt_at = p_now + interval '1 minute'
+  where x.status = 'sending' and x.lease_until <= p_now;
+  select coalesce(jsonb_agg(ringleader.taken_json(x)), '[]') into v_taken from ringleader.notifications x where x.token = p_token and x.status = 'sending';
+  if v_taken = '[]' then
+    for n in select * from ringleader.notifications x where x.status = 'pending' and x.next_attempt_at <= p_now order by x.next_attempt_at, x.seq for update skip locked loop
+      v_one := ringleader.take_mail(n, p_token, p_off, p_now);
+      if v_one is not null then v_taken := v_taken || jsonb_build_array(v_one); end if;
+      exit when jsonb_array_length(v_taken) >= p_limit;
+    end loop;
+  end if;
+  with due as (
+    select x.id from ringleader.notifications x where x.status = 'unknown' and x.next_attempt_at <= p_now order by x.next_attempt_at limit p_limit for no key update skip locked
+  ), taken as (
+    update ringleader.notifications x set next_attempt_at = p_now + interval '10 minutes' from due where x.id = due.id returning x.*
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'account_id', t.account_id, 'campaign_id', t.campaign_id, 'type', t.type, 'last', t.lookups = 3)), '[]') into v_look from taken t;
+  return jsonb_build_object('taken', v_taken, 'look_up', v_look, 'completed', v_done);
+end $$;
+
+-- The mail provider says that a mail came back or was complained of: the address is marked until the account changes it. False: no mail of ours.
+create function ringleader.note_bounce(p_now timestamptz, p_notification uuid, p_email text, p_problem text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+declare n ringleader.notifications;
+begin
+  perform ringleader.assert_app_role();
+  update ringleader.notifications x set reason = p_problem where x.id = p_notification and lower(x.recipient) = lower(p_email) returning * into n;
+  if n.id is null then return 'false'; end if;
+  update ringleader.accounts a set email_problem = p_problem, email_problem_at = p_now where a.id = n.account_id and lower(a.email) = lower(p_email);
+  return 'true';
+end $$;
+
+-- The earliest instant at which anything may have to be done; null when nothing is pending.
+create function ringleader.next_due(p_now timestamptz) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  perform ringleader.assert_app_role();
+  return to_jsonb(ringleader.iso(least(
+    (select min(greatest(z.next_due_at, z.opens_at, k.starts_at, g.hold_until)) from ringleader.campaign_zones z
+     join ringleader.campaigns k on k.id = z.campaign_id join ringleader.agents g on g.id = k.agent_id
+     where z.next_due_at < 'infinity' and k.status = 'active' and g.paused_reason is null),
+    (select min(k.ends_at) from ringleader.campaigns k where k.settled_at is null and k.status in ('active', 'paused')),
+    -- A day of silence in a campaign that nobody dials is told.
+    (select min(d.at) from ringleader.campaigns k cross join lateral (select ringleader.silent_since(k) + interval '1 day' as at) d
+     where k.status = 'active' and d.at > p_now),
+    (select min(i.lease_until) from ringleader.imports i where i.finished_at is null),
+    (select min(c.look_at) from ringleader.calls c where c.look_at is not null),
+    (select min(greatest(c.due_at, g.hold_until)) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.status = 'waiting' and g.paused_reason is null),
+    (select min(n.next_attempt_at) from ringleader.notifications n where n.next_attempt_at is not null),
+    (select min(n.lease_until) from ringleader.notifications n where n.status = 'sending'))));
+end $$;
+
+create function ringleader.system_status(p_now timestamptz, p_system_cap int) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  perform ringleader.assert_app_role();
+  return jsonb_build_object(
+    'accounts', (select count(*) from ringleader.accounts),
+    'live_calls', (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null),
+    'waiting_leads', (select count(*) from ringleader.leads l join ringleader.campaigns k on k.id = l.campaign_id where l.status = 'waiting' and k.status = 'active'),
+    'waiting_direct_calls', (select count(*) from ringleader.calls c where c.status = 'waiting'),
+    'notifications', coalesce((select jsonb_object_agg(s.status, s.n) from (select status, count(*) as n from ringleader.notifications group by 1) s), '{}'),
+    'connections', coalesce((select jsonb_agg(jsonb_build_object('state', s.state, 'count', s.n))
+      from (select state, count(*) as n from pg_stat_activity where usename = session_user group by 1) s), '[]'),
+    'next_due_at', ringleader.next_due(p_now));
+end $$;
+
+-- ================================================================ account verbs: accounts, keys, preferences
+
+create function ringleader.create_account(p_account uuid, p_now timestamptz, p_name text, p_email text, p_timezone text, p_cap int, p_key_id uuid, p_key_hash text) returns jsonb
+language plpgsql as $$
+declare a ringleader.accounts;
+begin
+  perform ringleader.enter(p_account);
+  insert into ringleader.accounts (id, name, email, timezone, max_concurrent_calls, created_at)
+  values (p_account, p_name, p_email, p_timezone, p_cap, p_now) on conflict (id) do nothing;
+  insert into ringleader.api_keys (id, account_id, name, key_hash, created_at) values (p_key_id, p_account, 'first key', p_key_hash, p_now) on conflict (id) do nothing;
+  insert into ringleader.notification_preferences (account_id) values (p_account) on conflict do nothing;
+  select * into a from ringleader.accounts x where x.id = p_account;
+  return ringleader.account_json(a);
+end $$;
+
+create function ringleader.get_account(p_account uuid, p_now timestamptz) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select ringleader.account_json(a) from ringleader.accounts a where a.id = p_account);
+end $$;
+
+create function ringleader.update_account(p_account uuid, p_now timestamptz, p_patch jsonb) returns jsonb language plpgsql as $$
+declare k record;
+begin
+  perform ringleader.enter(p_account);
+  if p_patch ? 'max_concurrent_calls' then perform ringleader.before_cap_change(); end if;
+  update ringleader.accounts a set name = coalesce(p_patch ->> 'name', a.name), email = coalesce(p_patch ->> 'email', a.email),
+    timezone = coalesce(p_patch ->> 'timezone', a.timezone), max_concurrent_calls = coalesce((p_patch ->> 'max_concurrent_calls')::int, a.max_concurrent_calls),
+    calls_per_second = case when p_patch ? 'calls_per_second' then (p_patch ->> 'calls_per_second')::double precision else a.calls_per_second end,
+    email_problem = case when p_patch ? 'email' then null else a.email_problem end
+  where a.id = p_account;
+  if p_patch ? 'timezone' then
+    for k in select c.id from ringleader.campaigns c where c.account_id = p_account and c.timezone is null and c.settled_at is null loop
+      perform ringleader.roll_windows(p_now, k.id);
+    end loop;
+  end if;
+  return (select ringleader.account_json(a) from ringleader.accounts a where a.id = p_account);
+end $$;
+
+create function ringleader.create_api_key(p_account uuid, p_now timestamptz, p_id uuid, p_name text, p_key_hash text) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  insert into ringleader.api_keys (id, account_id, name, key_hash, created_at) values (p_id, p_account, p_name, p_key_hash, p_now) on conflict (id) do nothing;
+  return (select ringleader.api_key_json(k) from ringleader.api_keys k where k.account_id = p_account and k.id = p_id);
+end $$;
+
+create function ringleader.list_api_keys(p_account uuid, p_now timestamptz, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return coalesce((select jsonb_agg(ringleader.api_key_json(k) || jsonb_build_object('seq', k.seq::text) order by k.seq)
+    from (select * from ringleader.api_keys x where x.account_id = p_account and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) k), '[]');
+end $$;
+
+create function ringleader.revoke_api_key(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.api_keys k set revoked_at = coalesce(k.revoked_at, p_now) where k.account_id = p_account and k.id = p_id;
+  return to_jsonb(found);
+end $$;
+
+create function ringleader.get_preferences(p_account uuid, p_now timestamptz) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select to_jsonb(p) - 'account_id' from ringleader.notification_preferences p where p.account_id = p_account);
+end $$;
+
+create function ringleader.put_preferences(p_account uuid, p_now timestamptz, p_preferences jsonb) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.notification_preferences p set campaign_summary_emails = (p_preferences ->> 'campaign_summary_emails')::boolean,
+    hot_lead_emails = (p_preferences ->> 'hot_lead_emails')::boolean, campaign_paused_emails = (p_preferences ->> 'campaign_paused_emails')::boolean,
+    nothing_dialled_emails = (p_preferences ->> 'nothing_dialled_emails')::boolean where p.account_id = p_account;
+  return (select to_jsonb(p) - 'account_id' from ringleader.notification_preferences p where p.account_id = p_account);
+end $$;
+
+-- One type of mail, on or off.
+create function ringleader.set_preference(p_account uuid, p_now timestamptz, p_type text, p_on boolean) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.notification_preferences p set
+    campaign_summary_emails = case p_type when 'campaign_summary' then p_on else p.campaign_summary_emails end,
+    hot_lead_emails = case p_type when 'hot_lead' then p_on else p.hot_lead_emails end,
+    campaign_paused_emails = case p_type when 'campaign_paused' then p_on else p.campaign_paused_emails end,
+    nothing_dialled_emails = case p_type when 'nothing_dialled' then p_on else p.nothing_dialled_emails end
+  where p.account_id = p_account;
+  return to_jsonb(found);
+end $$;
+
+create function ringleader.account_status(p_account uuid, p_now timestamptz, p_off jsonb) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return jsonb_build_object(
+    'live_calls', (select count(*) from ringleader.calls c where c.account_id = p_account and c.reserved_at is not null and c.released_at is null),
+    'waiting_leads', (select count(*) from ringleader.leads l join ringleader.campaigns k on k.id = l.campaign_id
+      where k.account_id = p_account and k.status = 'active' and l.status = 'waiting'),
+    'waiting_direct_calls', (select count(*) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting'),
+    'next_due_at', ringleader.iso(least(
+      (select min(ringleader.next_dial_at(k)) from ringleader.campaigns k where k.account_id = p_account and k.status = 'active'),
+      (select min(c.due_at) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting'))),
+    'email_problem', (select a.email_problem from ringleader.accounts a where a.id = p_account),
+    'mails_off', coalesce((select jsonb_agg(jsonb_build_object('type', t.type, 'reason', t.reason)) from (
+      select o.type, 'switched off by configuration' as reason from jsonb_array_elements_text(p_off) o(type)
+      union all
+      select v.type, 'switched off in the notification preferences' from ringleader.notification_preferences p
+      cross join lateral (values ('campaign_summary', p.campaign_summary_emails), ('hot_lead', p.hot_lead_emails),
+        ('campaign_paused', p.campaign_paused_emails), ('nothing_dialled', p.nothing_dialled_emails)) v(type, on_)
+      where p.account_id = p_account and not v.on_) t), '[]'));
+end $$;
+
+-- ================================================================ account verbs: agents
+
+create function ringleader.create_agent(p_account uuid, p_now timestamptz, p_agent jsonb) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  insert into ringleader.agents (id, account_id, name, provider, provider_agent_id, from_number, credentials_sealed, webhook_secrets_sealed, analysis_mapping, created_at)
+  values ((p_agent ->> 'id')::uuid, p_account, p_agent ->> 'name', p_agent ->> 'provider', p_agent ->> 'provider_agent_id', p_agent ->> 'from_number',
+    p_agent ->> 'credentials_sealed', p_agent ->> 'webhook_secrets_sealed', nullif(p_agent -> 'analysis_mapping', 'null'), p_now) on conflict (id) do nothing;
+  return (select ringleader.agent_json(g) from ringleader.agents g where g.account_id = p_account and g.id = (p_agent ->> 'id')::uuid);
+end $$;
+
+create function ringleader.list_agents(p_account uuid, p_now timestamptz, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return coalesce((select jsonb_agg(ringleader.agent_json(g) || jsonb_build_object('seq', g.seq::text) order by g.seq)
+    from (select * from ringleader.agents x where x.account_id = p_account and x.deleted_at is null and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) g), '[]');
+end $$;
+
+create function ringleader.get_agent(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select ringleader.agent_json(g) from ringleader.agents g where g.account_id = p_account and g.id = p_id and g.deleted_at is null);
+end $$;
+
+create function ringleader.update_agent(p_account uuid, p_now timestamptz, p_id uuid, p_patch jsonb) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.agents g set name = coalesce(p_patch ->> 'name', g.name), provider_agent_id = coalesce(p_patch ->> 'provider_agent_id', g.provider_agent_id),
+    from_number = case when p_patch ? 'from_number' then p_patch ->> 'from_number' else g.from_number end,
+    credentials_sealed = coalesce(p_patch ->> 'credentials_sealed', g.credentials_sealed),
+    webhook_secrets_sealed = case when p_patch ? 'webhook_secrets_sealed' then p_patch ->> 'webhook_secrets_sealed' else g.webhook_secrets_sealed end,
+    analysis_mapping = case when p_patch ? 'analysis_mapping' then nullif(p_patch -> 'analysis_mapping', 'null') else g.analysis_mapping end,
+    paused_reason = case when p_patch ? 'credentials_sealed' then null else g.paused_reason end
+  where g.account_id = p_account and g.id = p_id and g.deleted_at is null;
+  return (select ringleader.agent_json(g) from ringleader.agents g where g.account_id = p_account and g.id = p_id and g.deleted_at is null);
+end $$;
+
+create function ringleader.set_webhook_registered(p_account uuid, p_now timestamptz, p_id uuid, p_registered boolean) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.agents g set webhook_registered = p_registered where g.account_id = p_account and g.id = p_id;
+  return to_jsonb(found);
+end $$;
+
+-- Deleted agents stay as rows: their calls point at them, and late webhooks still arrive.
+create function ringleader.delete_agent(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  perform 1 from ringleader.agents g where g.account_id = p_account and g.id = p_id and g.deleted_at is null for update;
+  if not found then return 'false'; end if;
+  if exists (select from ringleader.campaigns k where k.agent_id = p_id and k.account_id = p_account and k.settled_at is null and k.status in ('active', 'paused', 'draft')) then
+    return ringleader.refuse(409, 'agent_in_use', 'a campaign that is not finished uses this agent: complete, cancel or delete it first');
+  end if;
+  update ringleader.agents g set deleted_at = p_now where g.id = p_id;
+  return 'true';
+end $$;
+
+create function ringleader.agent_secrets(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select ringleader.agent_secrets_json(g) from ringleader.agents g where g.account_id = p_account and g.id = p_id);
+end $$;
+
+-- ================================================================ account verbs: campaigns
+
+create function ringleader.create_campaign(p_account uuid, p_now timestamptz, p_id uuid, c jsonb) returns jsonb language plpgsql as $$
+declare r jsonb := coalesce(c -> 'retry', '{}');
+begin
+  perform ringleader.enter(p_account);
+  if not exists (select from ringleader.agents g where g.account_id = p_account and g.id = (c ->> 'agent_id')::uuid and g.deleted_at is null) then
+    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'agent_id: no such agent',
+      'details', jsonb_build_array(jsonb_build_object('field', 'agent_id', 'rule', 'must be the id of one of your agents'))));
+  end if;
+  if (c ->> 'ends_at')::timestamptz <= p_now then
+    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'ends_at: must lie ahead',
+      'details', jsonb_build_array(jsonb_build_object('field', 'ends_at', 'rule', 'must lie ahead'))));
+  end if;
+  insert into ringleader.campaigns (id, account_id, agent_id, name, timezone, default_country, window_days, window_start, window_end, starts_at, ends_at,
+    max_concurrent_calls, calls_per_second, max_attempts, no_answer_minutes, busy_minutes, voicemail_minutes, failed_minutes, unknown_minutes,
+    hot_score, warm_score, analysis_grace_minutes, created_at)
+  values (p_id, p_account, (c ->> 'agent_id')::uuid, c ->> 'name', c ->> 'timezone', c ->> 'default_country',
+    (select array_agg(d::int order by d::int) from jsonb_array_elements_text(c -> 'window' -> 'days') d), (c -> 'window' ->> 'start')::time, (c -> 'window' ->> 'end')::time,
+    (c ->> 'starts_at')::timestamptz, (c ->> 'ends_at')::timestamptz, (c ->> 'max_concurrent_calls')::int, (c ->> 'calls_per_second')::double precision,
+    coalesce((r ->> 'max_attempts')::int, 3),
+    case when r ? 'no_answer_minutes' then (r ->> 'no_answer_minutes')::int else 60 end,
+    case when r ? 'busy_minutes' then (r ->> 'busy_minutes')::int else 15 end,
+    (r ->> 'voicemail_minutes')::int, (r ->> 'failed_minutes')::int, (r ->> 'unknown_minutes')::int,
+    coalesce((c ->> 'hot_score')::int, 70), coalesce((c ->> 'warm_score')::int, 40), coalesce((c ->> 'analysis_grace_minutes')::int, 15), p_now)
+  on conflict (id) do nothing;
+  return (select ringleader.campaign_json(k) from ringleader.campaigns k where k.account_id = p_account and k.id = p_id);
+end $$;
+
+create function ringleader.list_campaigns(p_account uuid, p_now timestamptz, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return coalesce((select jsonb_agg(ringleader.campaign_json(k) || jsonb_build_object('seq', k.seq::text) order by k.seq desc)
+    from (select * from ringleader.campaigns x where x.account_id = p_account and x.seq < coalesce(p_after, 9223372036854775807) order by x.seq desc limit p_limit) k), '[]');
+end $$;
+
+create function ringleader.get_campaign(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select ringleader.campaign_json(k) from ringleader.campaigns k where k.account_id = p_account and k.id = p_id);
+end $$;
+
+create function ringleader.update_campaign(p_account uuid, p_now timestamptz, p_id uuid, c jsonb) returns jsonb language plpgsql as $$
+declare k ringleader.campaigns; r jsonb := coalesce(c -> 'retry', '{}'); w jsonb := c -> 'window';
+begin
+  perform ringleader.enter(p_account);
+  if c ? 'max_concurrent_calls' then perform ringleader.before_cap_change(); end if;
+  select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_id for update;
+  if k.id is null then return null; end if;
+  if k.status in ('completed', 'canceled') then
+    return ringleader.refuse(409, 'campaign_closed', format('a %s campaign cannot be changed', k.status));
+  end if;
+  if c ? 'agent_id' and not exists (select from ringleader.agents g where g.account_id = p_account and g.id = (c ->> 'agent_id')::uuid and g.deleted_at is null) then
+    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'agent_id: no such agent',
+      'details', jsonb_build_array(jsonb_build_object('field', 'agent_id', 'rule', 'must be the id of one of your agents'))));
+  end if;
+  if c ? 'starts_at' then k.starts_at := (c ->> 'starts_at')::timestamptz; end if;
+  if c ? 'ends_at' then k.ends_at := (c ->> 'ends_at')::timestamptz; end if;
+  k.hot_score := coalesce((c ->> 'hot_score')::int, k.hot_score);
+  k.warm_score := coalesce((c ->> 'warm_score')::int, k.warm_score);
+  if k.ends_at <= k.starts_at or (c ? 'ends_at' and k.ends_at <= p_now) then
+    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'ends_at: must be after starts_at and lie ahead',
+      'details', jsonb_build_array(jsonb_build_object('field', 'ends_at', 'rule', 'must be after starts_at and lie ahead'))));
+  end if;
+  if k.hot_score < k.warm_score then
+    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'hot_score: must not be below warm_score',
+      'details', jsonb_build_array(jsonb_build_object('field', 'hot_score', 'rule', 'must not be below warm_score'))));
+  end if;
+  update ringleader.campaigns x set name = coalesce(c ->> 'name', x.name), agent_id = coalesce((c ->> 'agent_id')::uuid, x.agent_id),
+    timezone = case when c ? 'timezone' then c ->> 'timezone' else x.timezone end,
+    default_country = case when c ? 'default_country' then c ->> 'default_country' else x.default_country end,
+    window_days = case when w is null then x.window_days else (select array_agg(d::int order by d::int) from jsonb_array_elements_text(w -> 'days') d) end,
+    window_start = coalesce((w ->> 'start')::time, x.window_start), window_end = coalesce((w ->> 'end')::time, x.window_end),
+    starts_at = k.starts_at, ends_at = k.ends_at,
+    max_concurrent_calls = case when c ? 'max_concurrent_calls' then (c ->> 'max_concurrent_calls')::int else x.max_concurrent_calls end,
+    calls_per_second = case when c ? 'calls_per_second' then (c ->> 'calls_per_second')::double precision else x.calls_per_second end,
+    max_attempts = coalesce((r ->> 'max_attempts')::int, x.max_attempts),
+    no_answer_minutes = case when r ? 'no_answer_minutes' then (r ->> 'no_answer_minutes')::int else x.no_answer_minutes end,
+    busy_minutes = case when r ? 'busy_minutes' then (r ->> 'busy_minutes')::int else x.busy_minutes end,
+    voicemail_minutes = case when r ? 'voicemail_minutes' then (r ->> 'voicemail_minutes')::int else x.voicemail_minutes end,
+    failed_minutes = case when r ? 'failed_minutes' then (r ->> 'failed_minutes')::int else x.failed_minutes end,
+    unknown_minutes = case when r ? 'unknown_minutes' then (r ->> 'unknown_minutes')::int else x.unknown_minutes end,
+    hot_score = k.hot_score, warm_score = k.warm_score, analysis_grace_minutes = coalesce((c ->> 'analysis_grace_minutes')::int, x.analysis_grace_minutes)
+  where x.id = p_id;
+  if c ? 'hot_score' or c ? 'warm_score' then
+    update ringleader.leads l set temperature = ringleader.temperature_of(l.score, k.hot_score, k.warm_score) where l.campaign_id = p_id and l.score is not null;
+  end if;
+  if c ? 'window' or c ? 'timezone' then perform ringleader.roll_windows(p_now, p_id); end if;
+  -- Fewer attempts than before: who waits for one too many has had all of them.
+  if r ? 'max_attempts' then
+    update ringleader.leads l set status = 'unreached', next_attempt_at = null
+    where l.campaign_id = p_id and l.status = 'waiting' and l.attempts >= (r ->> 'max_attempts')::int;
+    if found then perform ringleader.complete_if_done(p_account, p_id, p_now); end if;
+  end if;
+  return (select ringleader.campaign_json(x) from ringleader.campaigns x where x.id = p_id);
+end $$;
+
+-- Suppressions and the notifications' history outlive the campaign.
+create function ringleader.delete_campaign(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare k ringleader.campaigns;
+begin
+  perform ringleader.enter(p_account);
+  select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_id for update;
+  if k.id is null then return 'false'; end if;
+  if k.status not in ('draft', 'completed', 'canceled') then
+    return ringleader.refuse(409, 'wrong_state', format('the campaign is %s: only a draft, completed or canceled campaign can be deleted; cancel it first', k.status));
+  end if;
+  if k.status = 'canceled' and k.settled_at is null then
+    return ringleader.refuse(409, 'wrong_state', 'calls of this campaign are still on the line: delete it when they have ended');
+  end if;
+  delete from ringleader.call_events e using ringleader.calls c where c.campaign_id = p_id and e.call_id = c.id;
+  delete from ringleader.call_results r using ringleader.calls c where c.campaign_id = p_id and r.call_id = c.id;
+  delete from ringleader.calls c where c.campaign_id = p_id;
+  delete from ringleader.leads l where l.campaign_id = p_id;
+  delete from ringleader.import_errors e where e.campaign_id = p_id;
+  delete from ringleader.imports i where i.campaign_id = p_id;
+  delete from ringleader.campaign_zones z where z.campaign_id = p_id;
+  delete from ringleader.campaigns x where x.id = p_id;
+  return 'true';
+end $$;
+
+create function ringleader.start_campaign(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare k ringleader.campaigns;
+begin
+  perform ringleader.enter(p_account);
+  select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_id for update;
+  if k.id is null then return null; end if;
+  if k.status <> 'draft' then
+    return ringleader.refuse(409, 'wrong_state', format('the campaign is %s: only a draft can be started%s', k.status,
+      case k.status when 'paused' then '; resume it' when 'active' then '; pause or cancel it' else '' end));
+  end if;
+  if k.ends_at <= p_now then return ringleader.refuse(409, 'ended', 'ends_at has passed: set a later one first'); end if;
+  if (select l.id from ringleader.leads l where l.campaign_id = p_id and l.status = 'waiting' limit 1) is null then
+    return ringleader.refuse(409, 'no_leads', 'the campaign has no lead that can be called: upload some first');
+  end if;
+  update ringleader.campaigns x set status = 'active', started_at = p_now where x.id = p_id;
+  perform ringleader.roll_windows(p_now, p_id);
+  return (select ringleader.campaign_json(x) from ringleader.campaigns x where x.id = p_id);
+end $$;
+
+create function ringleader.pause_campaign(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare k ringleader.campaigns;
+begin
+  perform ringleader.enter(p_account);
+  select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_id for update;
+  if k.id is null then return null; end if;
+  if k.status <> 'active' then
+    return ringleader.refuse(409, 'wrong_state', format('the campaign is %s: only an active campaign can be paused', k.status));
+  end if;
+  update ringleader.campaigns x set status = 'paused', pause_reason = 'paused by a person' where x.id = p_id;
+  return (select ringleader.campaign_json(x) from ringleader.campaigns x where x.id = p_id);
+end $$;
+
+create function ringleader.resume_campaign(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare k ringleader.campaigns;
+begin
+  perform ringleader.enter(p_account);
+  select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_id for update;
+  if k.id is null then return null; end if;
+  if k.status <> 'paused' then
+    return ringleader.refuse(409, 'wrong_state', format('the campaign is %s: only a paused campaign can be resumed', k.status));
+  end if;
+  update ringleader.campaigns x set status = 'active', pause_reason = null, resumed_at = p_now where x.id = p_id;
+  perform ringleader.roll_windows(p_now, p_id);
+  return (select ringleader.campaign_json(x) from ringleader.campaigns x where x.id = p_id);
+end $$;
+
+create function ringleader.cancel_campaign(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare k ringleader.campaigns;
+begin
+  perform ringleader.enter(p_account);
+  select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_id for update;
+  if k.id is null then return null; end if;
+  if k.status not in ('draft', 'active', 'paused') then
+    return ringleader.refuse(409, 'wrong_state', format('the campaign is %s: only a draft, active or paused campaign can be canceled', k.status));
+  end if;
+  update ringleader.campaigns x set status = 'canceled' where x.id = p_id;
+  -- Leads on a call end with it; the fence gives reservations back, and the tick catches a lead that went back to waiting meanwhile.
+  update ringleader.leads l set status = 'canceled', next_attempt_at = null where l.campaign_id = p_id and l.status = 'waiting';
+  perform ringleader.complete_if_done(p_account, p_id, p_now);
+  return (select ringleader.campaign_json(x) from ringleader.campaigns x where x.id = p_id);
+end $$;
+
+-- ================================================================ account verbs: leads and imports
+
+create function ringleader.begin_import(p_account uuid, p_now timestamptz, p_import uuid, p_campaign uuid) returns jsonb language plpgsql as $$
+declare k ringleader.campaigns;
+begin
+  perform ringleader.enter(p_account);
+  -- Locked, so that an import begins before or after a completion, never in its midst.
+  select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_campaign for update;
+  if k.id is null then return null; end if;
+  if k.status in ('completed', 'canceled') then
+    return ringleader.refuse(409, 'campaign_closed', format('the campaign is %s: leads can no longer be added', k.status));
+  end if;
+  insert into ringleader.imports (id, account_id, campaign_id, lease_until, created_at) values (p_import, p_account, p_campaign, p_now + interval '10 minutes', p_now)
+  on conflict (id) do nothing;
+  return jsonb_build_object('default_country', k.default_country);
+end $$;
+
+create function ringleader.import_leads(p_account uuid, p_now timestamptz, p_import uuid, p_campaign uuid, p_rows jsonb, p_errors jsonb) returns jsonb language plpgsql as $$
+declare v_imported int; v_suppressed int; v_first int; v_last int; z record;
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.imports i set lease_until = p_now + interval '10 minutes' where i.id = p_import and i.account_id = p_account and i.campaign_id = p_campaign and i.finished_at is null;
+  if not found then return ringleader.refuse(409, 'import_closed', 'the import is over: upload the file again'); end if;
+  if exists (select from ringleader.campaigns k where k.id = p_campaign and k.status in ('completed', 'canceled')) then
+    return ringleader.refuse(409, 'campaign_closed', 'the campaign was closed during the import: leads can no longer be added');
+  end if;
+  insert into ringleader.leads (id, account_id, campaign_id, phone, name, email, company, timezone, variables, status, next_attempt_at, reason, import_id, import_row, created_at)
+  select r.id, p_account, p_campaign, r.phone, r.name, r.email, r.company, r.timezone, coalesce(r.variables, '{}'),
+    case when s.phone is null then 'waiting' else 'suppressed' end, case when s.phone is null then p_now end,
+    case when s.phone is not null then 'the number is suppressed' end, p_import, r.row, p_now
+  from jsonb_to_recordset(p_rows) as r(id uuid, "row" int, phone text, name text, email text, company text, timezone text, variables jsonb)
+  left join ringleader.suppressions s on s.account_id = p_account and s.phone = r.phone
+  order by r.row
+  on conflict (campaign_id, phone) do nothing;
+  -- Counted from the table, not from the insert: the same batch sent again gets the same answer. A batch is a run of rows of its file.
+  select min((r ->> 'row')::int), max((r ->> 'row')::int) into v_first, v_last from jsonb_array_elements(p_rows) r;
+  select count(*), count(*) filter (where l.status = 'suppressed') into v_imported, v_suppressed
+  from ringleader.leads l
+  where l.import_id = p_import and l.import_row between v_first and v_last;
+  insert into ringleader.import_errors (account_id, campaign_id, import_id, row, "column", code, message, cells)
+  select p_account, p_campaign, p_import, e.row, e."column", e.code, e.message, coalesce(e.cells, '{}')
+  from jsonb_to_recordset(p_errors) as e("row" int, "column" text, code text, message text, cells jsonb)
+  on conflict (import_id, row) do nothing;
+  for z in select distinct coalesce(r ->> 'timezone', '') as zone from jsonb_array_elements(p_rows) r order by 1 loop
+    perform ringleader.wake_lane(p_account, p_campaign, z.zone, p_now, p_now);
+  end loop;
+  return jsonb_build_object('imported', v_imported, 'duplicates', jsonb_array_length(p_rows) - v_imported, 'suppressed', v_suppressed);
+end $$;
+
+create function ringleader.finish_import(p_account uuid, p_now timestamptz, p_import uuid, p_campaign uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.imports i set finished_at = coalesce(i.finished_at, p_now) where i.id = p_import and i.account_id = p_account;
+  -- Only a campaign that has had leads may complete here: an empty upload ends nothing.
+  return jsonb_build_object('completed', (select l.id from ringleader.leads l where l.campaign_id = p_campaign limit 1) is not null
+    and ringleader.complete_if_done(p_account, p_campaign, p_now));
+end $$;
+
+create function ringleader.list_leads(p_account uuid, p_now timestamptz, p_campaign uuid, p_status text, p_temperature text, p_after bigint, p_limit int, p_sort text) returns jsonb
+language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  if not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = p_campaign) then return null; end if;
+  if p_sort = 'score' then
+    return coalesce((select jsonb_agg(ringleader.lead_json(l) || jsonb_build_object('seq', l.seq::text) order by (l.temperature = 'hot') desc nulls last, l.score desc nulls last, l.seq)
+      from (select * from ringleader.leads x where x.campaign_id = p_campaign and (p_status is null or x.status = p_status) and (p_temperature is null or x.temperature = p_temperature)
+            order by (x.temperature = 'hot') desc nulls last, x.score desc nulls last, x.seq limit p_limit) l), '[]');
+  end if;
+  return coalesce((select jsonb_agg(ringleader.lead_json(l) || jsonb_build_object('seq', l.seq::text) order by l.seq)
+    from (select * from ringleader.leads x where x.campaign_id = p_campaign and x.seq > coalesce(p_after, 0)
+            and (p_status is null or x.status = p_status) and (p_temperature is null or x.temperature = p_temperature)
+          order by x.seq limit p_limit) l), '[]');
+end $$;
+
+create function ringleader.get_lead(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select ringleader.lead_json(l) || jsonb_build_object('calls',
+      coalesce((select jsonb_agg(ringleader.call_json(c) order by c.seq) from ringleader.calls c where c.lead_id = l.id), '[]'))
+    from ringleader.leads l where l.account_id = p_account and l.id = p_id);
+end $$;
+
+create function ringleader.export_leads(p_account uuid, p_now timestamptz, p_campaign uuid, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  if not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = p_campaign) then return null; end if;
+  return coalesce((select jsonb_agg(ringleader.lead_json(l) || jsonb_build_object('seq', l.seq::text,
+      'reason', case when l.reason is not null then l.reason
+        when l.attempts > 0 then c.reason
+        when l.status = 'expired' then 'the campaign ended before it could be called'
+        when l.status = 'canceled' then 'the campaign was canceled before it was called'
+        when l.status = 'waiting' then 'not called yet'
+        else c.reason end,
+      'last_call_at', ringleader.iso(c.placed_at)) order by l.seq)
+    from (select * from ringleader.leads x where x.campaign_id = p_campaign and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) l
+    left join ringleader.calls c on c.id = l.call_id), '[]');
+end $$;
+
+create function ringleader.list_import_errors(p_account uuid, p_now timestamptz, p_campaign uuid, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  if not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = p_campaign) then return null; end if;
+  return coalesce((select jsonb_agg(jsonb_build_object('row', e.row, 'column', e."column", 'code', e.code, 'message', e.message, 'cells', e.cells, 'seq', e.seq::text) order by e.seq)
+    from (select * from ringleader.import_errors x where x.campaign_id = p_campaign and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) e), '[]');
+end $$;
+
+-- Why a lead is not being dialled now, and when it will be: the same rules as the claim and the fence, said in words.
+create function ringleader.explain_lead(p_account uuid, p_now timestamptz, p_id uuid, p_system_cap int) returns jsonb language plpgsql as $$
+declare l ringleader.leads; k ringleader.campaigns; a ringleader.accounts; g ringleader.agents; w record; v jsonb := '[]'; v_next timestamptz; v_zone text; v_open boolean := true;
+begin
+  perform ringleader.enter(p_account);
+  select * into l from ringleader.leads x where x.account_id = p_account and x.id = p_id;
+  if l.id is null then return null; end if;
+  select * into k from ringleader.campaigns x where x.id = l.campaign_id;
+  select * into a from ringleader.accounts x where x.id = p_account;
+  select * into g from ringleader.agents x where x.id = k.agent_id;
+  v_zone := coalesce(l.timezone, k.timezone, a.timezone);
+  if l.status = 'calling' then
+    v := v || jsonb_build_array(jsonb_build_object('code', 'number_in_call', 'message', 'A call to this lead is under way.'));
+    v_open := false;
+  elsif l.status = 'suppressed' or exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = l.phone) then
+    v := v || jsonb_build_array(jsonb_build_object('code', 'suppressed', 'message', 'The number is on the suppression list.'));
+    v_open := false;
+  elsif l.status = 'unreached' and l.attempts >= k.max_attempts then
+    v := v || jsonb_build_array(jsonb_build_object('code', 'attempts_used', 'message', format('All %s attempts have been made.', k.max_attempts)));
+    v_open := false;
+  elsif l.status <> 'waiting' then
+    v := v || jsonb_build_array(jsonb_build_object('code', 'lead_final', 'message', format('The lead is %s; it will not be dialled again.', l.status)));
+    v_open := false;
+  end if;
+  if k.status <> 'active' then
+    v := v || jsonb_build_array(jsonb_build_object('code', 'campaign_not_active', 'message', format('The campaign is %s.', k.status)));
+    v_open := false;
+  end if;
+  if k.ends_at <= p_now then
+    v := v || jsonb_build_array(jsonb_build_object('code', 'ended', 'message', format('The campaign ended at %s.', ringleader.iso(k.ends_at))));
+    v_open := false;
+  end if;
+  if k.starts_at > p_now then
+    v := v || jsonb_build_array(jsonb_build_object('code', 'not_started', 'message', format('The campaign starts at %s.', ringleader.iso(k.starts_at))));
+  end if;
+  if v_open then
+    v_next := greatest(p_now, l.next_attempt_at, k.starts_at);
+    if l.next_attempt_at > p_now then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'waiting_for_retry', 'message',
+        format('The last call ended %s; the next attempt is due at %s.', coalesce(l.disposition, 'without a result'), ringleader.iso(l.next_attempt_at))));
+    end if;
+    select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, v_next);
+    if w.opens_at > v_next then v_next := w.opens_at; end if;
+    select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, p_now);
+    if w.opens_at > p_now then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'outside_campaign_window', 'message',
+        format('It is %s in %s; the calling window next opens at %s.', to_char(p_now at time zone v_zone, 'HH24:MI'), v_zone, ringleader.iso(w.opens_at))));
+    end if;
+    if k.ends_at <= v_next then v_next := null; end if;
+    if exists (select from ringleader.calls c where c.account_id = p_account and c.phone = l.phone and c.reserved_at is not null and c.released_at is null) then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'number_in_call', 'message', 'Another call to this number is under way.'));
+    end if;
+    if g.paused_reason is not null then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'provider_paused', 'message', 'The provider refused the account: ' || g.paused_reason));
+      v_next := null;
+    elsif g.hold_until > p_now then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'provider_paused', 'message', format('The provider asked to wait until %s.', ringleader.iso(g.hold_until))));
+      v_next := greatest(v_next, g.hold_until);
+    end if;
+    if (select count(*) from ringleader.calls c where c.campaign_id = k.id and c.account_id = p_account and c.reserved_at is not null and c.released_at is null)
+       >= coalesce(k.max_concurrent_calls, 2147483647) then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'campaign_cap', 'message', format('All %s calls of the campaign are in use.', k.max_concurrent_calls)));
+    end if;
+    if (select count(*) from ringleader.calls c where c.account_id = p_account and c.reserved_at is not null and c.released_at is null) >= a.max_concurrent_calls then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'account_cap', 'message', format('All %s calls of the account are in use.', a.max_concurrent_calls)));
+    end if;
+    if ringleader.system_is_full(p_system_cap) then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'system_cap', 'message', 'All calls of the system are in use.'));
+    end if;
+    if (a.calls_per_second is not null and a.pace_at > p_now) or (k.calls_per_second is not null and k.pace_at > p_now) then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'pace', 'message', 'The calls-per-second pace allows the next call in a moment.'));
+    end if;
+  end if;
+  return jsonb_build_object('dialable', jsonb_array_length(v) = 0, 'reasons', v, 'next_eligible_at', ringleader.iso(v_next));
+end $$;
+
+-- The one thing of the whole system that an account may learn: whether it is full.
+create function ringleader.system_is_full(p_system_cap int) returns boolean
+language sql stable security definer set search_path = pg_catalog as $$
+  select count(*) >= p_system_cap from ringleader.calls c where c.reserved_at is not null and c.released_at is null
+$$;
+
+-- ================================================================ account verbs: calls
+
+create function ringleader.fence_calls(p_account uuid, p_now timestamptz, p_token uuid, p_ids jsonb) returns jsonb language plpgsql as $$
+declare c ringleader.calls; k ringleader.campaigns; l ringleader.leads; g ringleader.agents; w record; v_reason text; v_again timestamptz;
+  v_go jsonb := '[]'; v_held jsonb := '[]';
+begin
+  perform ringleader.enter(p_account);
+  for c in select * from ringleader.calls x where x.account_id = p_account and x.id in (select e::uuid from jsonb_array_elements_text(p_ids) e) order by x.id for no key update loop
+    if c.status = 'placing' and c.fence_token = p_token then
+      v_go := v_go || to_jsonb(c.id);
+      continue;
+    end if;
+    if c.status <> 'reserved' then
+      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', c.id, 'reason', 'the reservation is gone'));
+      continue;
+    end if;
+    v_reason := null;
+    v_again := p_now;
+    select * into g from ringleader.agents x where x.id = c.agent_id;
+    if c.lease_until <= p_now then v_reason := 'the reservation expired';
+    elsif exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = c.phone) then v_reason := 'suppressed';
+    elsif g.paused_reason is not null or g.hold_until > p_now then
+      v_reason := 'the provider is paused';
+      v_again := greatest(p_now, g.hold_until);
+    elsif c.kind = 'campaign' then
+      select * into k from ringleader.campaigns x where x.id = c.campaign_id;
+      select * into l from ringleader.leads x where x.id = c.lead_id;
+      select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end,
+        coalesce(l.timezone, k.timezone, (select a.timezone from ringleader.accounts a where a.id = p_account)), p_now);
+      if k.status <> 'active' then v_reason := format('the campaign is %s', k.status);
+      elsif k.starts_at > p_now or k.ends_at <= p_now then v_reason := 'outside starts_at and ends_at';
+      elsif w.opens_at is null or w.opens_at > p_now then v_reason := 'outside the calling window';
+      elsif c.attempt > k.max_attempts then v_reason := 'all attempts have been made';
+      end if;
+    end if;
+    if v_reason is null then
+      update ringleader.calls x set status = 'placing', fence_token = p_token, placing_at = p_now, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '1 minute' where x.id = c.id;
+      update ringleader.leads x set attempts = c.attempt where x.id = c.lead_id;
+      v_go := v_go || to_jsonb(c.id);
+    else
+      perform ringleader.give_back(c.id, v_reason, v_again, p_now);
+      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', c.id, 'reason', v_reason));
+    end if;
+  end loop;
+  return jsonb_build_object('go', v_go, 'held', v_held);
+end $$;
+
+create function ringleader.record_calls(p_account uuid, p_now timestamptz, p_outcomes jsonb) returns jsonb language plpgsql as $$
+declare o record; c ringleader.calls; v_released int := 0; v_done boolean := false; v_paused boolean := false; v_wait interval;
+begin
+  perform ringleader.enter(p_account);
+  for o in select * from jsonb_to_recordset(p_outcomes) as x(call_id uuid, outcome text, provider_call_id text, refusal text, retry_after_seconds double precision, reason text) order by x.call_id loop
+    select * into c from ringleader.calls x where x.account_id = p_account and x.id = o.call_id for no key update;
+    if c.id is null then continue; end if;
+    if o.outcome = 'accepted' then
+      update ringleader.calls x set provider_call_id = coalesce(x.provider_call_id, o.provider_call_id), placed_at = coalesce(x.placed_at, p_now),
+        status = case when x.status = 'placing' then 'queued' else x.status end,
+        lease_until = case when x.status = 'placing' then p_now + interval '10 minutes' else x.lease_until end,
+        look_at = case when x.status = 'placing' then p_now + interval '10 minutes' else x.look_at end
+      where x.id = c.id;
+      v_done := ringleader.unpark(c.id, p_now) or v_done;
+      if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then v_released := v_released + 1; end if;
+    elsif c.status <> 'placing' then
+      continue; -- an event or the tick has said more already
+    elsif o.outcome = 'unknown' then
+      update ringleader.calls x set look_at = p_now + interval '1 minute', reason = o.reason where x.id = c.id;
+    elsif o.refusal in ('later', 'account') then
+      v_wait := make_interval(secs => greatest(1, coalesce(o.retry_after_seconds, 10)));
+      if o.refusal = 'account' then
+        perform ringleader.pause_agent(c.agent_id, o.reason, p_now);
+        v_paused := true;
+      else
+        update ringleader.agents g set hold_until = greatest(g.hold_until, p_now + v_wait) where g.id = c.agent_id;
+      end if;
+      if o.refusal = 'account' and c.kind = 'direct' then
+        perform ringleader.end_call(c.id, 'failed', o.reason, p_now, true, p_now);
+        v_released := v_released + 1;
+        continue;
+      end if;
+      perform ringleader.give_back(c.id, coalesce(o.reason, 'the provider asked to wait'), case when o.refusal = 'later' then p_now + v_wait else p_now end, p_now);
+      v_released := v_released + 1;
+    else
+      v_done := ringleader.end_call(c.id, 'failed', o.reason, p_now, true, p_now, o.refusal = 'invalid') or v_done;
+      v_released := v_released + 1;
+    end if;
+  end loop;
+  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused);
+end $$;
+
+create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb) returns jsonb language plpgsql as $$
+declare c ringleader.calls; e ringleader.call_events; r jsonb; v_provider_call text := p_fact ->> 'provider_call_id';
+begin
+  perform ringleader.enter(p_account);
+  if not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
+  if p_fact ->> 'attempt_id' ~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$' then
+    select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.id = (p_fact ->> 'attempt_id')::uuid for no key update;
+    -- The same attempt under another id of the provider is another call: none of ours.
+    if c.provider_call_id <> v_provider_call then c := null; end if;
+  end if;
+  if c.id is null and v_provider_call is not null then
+    select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = v_provider_call for no key update;
+  end if;
+  insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, received_at)
+  values (p_event, p_account, p_agent, c.id, p_fact ->> 'event_key', v_provider_call, p_fact ->> 'provider_status',
+    case when c.id is null then 'parked' else 'applied' end, p_fact - 'payload', p_fact ->> 'payload', p_now)
+  on conflict (agent_id, event_key) do nothing returning * into e;
+  if e.id is null then
+    -- Seen before. A read says what is true now and counts again; so does an event that could not be matched when it came.
+    select * into e from ringleader.call_events x where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key' for no key update;
+    if c.id is null or (e.fate <> 'parked' and p_fact ->> 'source' <> 'read') then
+      return jsonb_build_object('fate', case when c.id is null then e.fate else 'duplicate' end, 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false);
+    end if;
+  end if;
+  if c.id is null then return jsonb_build_object('fate', 'parked', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
+  r := ringleader.apply_to_call(c.id, p_fact, p_now);
+  update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.id = e.id and (x.fate <> r ->> 'fate' or x.call_id is null);
+  -- The first fact that ties our attempt to the provider's id lets the parked ones in.
+  if c.provider_call_id is null and v_provider_call is not null and ringleader.unpark(c.id, p_now) then r := r || '{"completed": true}'; end if;
+  if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
+  if c.campaign_id is not null and exists (select from ringleader.notifications n where n.campaign_id = c.campaign_id and n.next_attempt_at <= p_now) then
+    r := r || '{"mail_due": true}';
+  end if;
+  return r;
+end $$;
+
+create function ringleader.note_unfound(p_account uuid, p_now timestamptz, p_call uuid) returns jsonb language plpgsql as $$
+declare c ringleader.calls; v_done boolean := false;
+begin
+  perform ringleader.enter(p_account);
+  select * into c from ringleader.calls x where x.account_id = p_account and x.id = p_call for no key update;
+  if c.id is null then return null; end if;
+  if c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') and c.lease_until <= p_now then
+    v_done := ringleader.end_call(c.id, 'unknown', coalesce(c.reason, 'the provider knows no such call'), null, true, p_now);
+    return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', 'unknown', 'released', c.released_at is null, 'completed', v_done);
+  end if;
+  return jsonb_build_object('fate', 'late', 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false);
+end $$;
+
+create function ringleader.request_direct_call(p_account uuid, p_now timestamptz, p_id uuid, p_agent uuid, p_to text, p_name text, p_variables jsonb) returns jsonb language plpgsql as $$
+declare c ringleader.calls; g ringleader.agents;
+begin
+  perform ringleader.enter(p_account);
+  select * into g from ringleader.agents x where x.account_id = p_account and x.id = p_agent and x.deleted_at is null;
+  if g.id is null then
+    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'agent_id: no such agent',
+      'details', jsonb_build_array(jsonb_build_object('field', 'agent_id', 'rule', 'must be the id of one of your agents'))));
+  end if;
+  if exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = p_to) then
+    return ringleader.refuse(409, 'suppressed', 'the number is on the suppression list');
+  end if;
+  insert into ringleader.calls (id, account_id, kind, agent_id, phone, name, variables, status, attempt, provider, due_at, created_at)
+  values (p_id, p_account, 'direct', p_agent, p_to, p_name, p_variables, 'waiting', 1, g.provider, p_now, p_now) on conflict (id) do nothing;
+  select * into c from ringleader.calls x where x.account_id = p_account and x.id = p_id;
+  return jsonb_build_object('call', ringleader.call_json(c), 'position',
+    (select count(*) from ringleader.calls x where x.account_id = p_account and x.status = 'waiting' and x.seq <= c.seq));
+end $$;
+
+create function ringleader.direct_position(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select to_jsonb(count(*)) from ringleader.calls x join ringleader.calls c on c.id = p_id and c.account_id = p_account
+    where x.account_id = p_account and x.status = 'waiting' and c.status = 'waiting' and x.seq <= c.seq);
+end $$;
+
+create function ringleader.list_calls(p_account uuid, p_now timestamptz, p_campaign uuid, p_status text, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return coalesce((select jsonb_agg(ringleader.call_json(c) || jsonb_build_object('seq', c.seq::text) order by c.seq desc)
+    from (select * from ringleader.calls x where x.account_id = p_account and (p_campaign is null or x.campaign_id = p_campaign)
+            and (p_status is null or x.status = p_status) and x.seq < coalesce(p_after, 9223372036854775807) order by x.seq desc limit p_limit) c), '[]');
+end $$;
+
+create function ringleader.get_call(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select ringleader.call_json(c) from ringleader.calls c where c.account_id = p_account and c.id = p_id);
+end $$;
+
+create function ringleader.list_call_events(p_account uuid, p_now timestamptz, p_id uuid, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  if not exists (select from ringleader.calls c where c.account_id = p_account and c.id = p_id) then return null; end if;
+  return coalesce((select jsonb_agg(jsonb_build_object('id', e.id, 'call_id', e.call_id, 'provider_call_id', e.provider_call_id, 'status', e.status, 'fate', e.fate,
+      'received_at', ringleader.iso(e.received_at), 'payload', e.payload, 'seq', e.seq::text) order by e.seq)
+    from (select * from ringleader.call_events x where x.account_id = p_account and x.call_id = p_id and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) e), '[]');
+end $$;
+
+create function ringleader.cancel_call(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare c ringleader.calls; v_stop jsonb;
+begin
+  perform ringleader.enter(p_account);
+  select * into c from ringleader.calls x where x.account_id = p_account and x.id = p_id for no key update;
+  if c.id is null then return null; end if;
+  if c.status in ('waiting', 'reserved') then
+    perform ringleader.end_call(c.id, 'canceled', 'canceled by a person', p_now, true, p_now);
+  elsif ringleader.call_rank(c.status) >= 9 then
+    return ringleader.refuse(409, 'wrong_state', format('the call has ended (%s): there is nothing to cancel', c.status));
+  elsif c.provider_call_id is null then
+    return ringleader.refuse(409, 'wrong_state', 'the call is being placed: cancel it once the provider has accepted it');
+  else
+    v_stop := jsonb_build_object('agent_id', c.agent_id, 'provider_call_id', c.provider_call_id);
+  end if;
+  return jsonb_build_object('call', (select ringleader.call_json(x) from ringleader.calls x where x.id = p_id), 'stop', v_stop);
+end $$;
+
+-- ================================================================ account verbs: suppressions
+
+create function ringleader.add_suppressions(p_account uuid, p_now timestamptz, p_rows jsonb) returns jsonb language plpgsql as $$
+declare v_added int; k record;
+begin
+  perform ringleader.enter(p_account);
+  insert into ringleader.suppressions (account_id, phone, reason, created_at)
+  select distinct on (r.phone) p_account, r.phone, r.reason, p_now from jsonb_to_recordset(p_rows) as r(phone text, reason text) order by r.phone
+  on conflict (account_id, phone) do nothing;
+  get diagnostics v_added = row_count;
+  for k in
+    with hit as (
+      update ringleader.leads l set status = 'suppressed', next_attempt_at = null, reason = 'the number is suppressed'
+      where l.account_id = p_account and l.status = 'waiting' and l.phone in (select r ->> 'phone' from jsonb_array_elements(p_rows) r)
+      returning l.campaign_id
+    ) select distinct campaign_id as id from hit order by 1
+  loop
+    perform ringleader.complete_if_done(p_account, k.id, p_now);
+  end loop;
+  return jsonb_build_object('added', v_added);
+end $$;
+
+create function ringleader.list_suppressions(p_account uuid, p_now timestamptz, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return coalesce((select jsonb_agg(jsonb_build_object('phone', s.phone, 'reason', s.reason, 'created_at', ringleader.iso(s.created_at), 'seq', s.seq::text) order by s.seq)
+    from (select * from ringleader.suppressions x where x.account_id = p_account and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) s), '[]');
+end $$;
+
+create function ringleader.delete_suppression(p_account uuid, p_now timestamptz, p_phone text) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  delete from ringleader.suppressions s where s.account_id = p_account and s.phone = p_phone;
+  return to_jsonb(found);
+end $$;
+
+-- ================================================================ account verbs: notifications
+
+create function ringleader.list_notifications(p_account uuid, p_now timestamptz, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return coalesce((select jsonb_agg(ringleader.notification_json(n) || jsonb_build_object('seq', n.seq::text) order by n.seq desc)
+    from (select * from ringleader.notifications x where x.account_id = p_account and x.seq < coalesce(p_after, 9223372036854775807) order by x.seq desc limit p_limit) n), '[]');
+end $$;
+
+create function ringleader.request_send(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare n ringleader.notifications;
+begin
+  perform ringleader.enter(p_account);
+  select * into n from ringleader.notifications x where x.account_id = p_account and x.id = p_id for update;
+  if n.id is null then return null; end if;
+  if n.status not in ('failed', 'skipped', 'unknown') then
+    return ringleader.refuse(409, 'wrong_state', format('the mail is %s: only a failed, skipped or unknown one can be sent again', n.status));
+  end if;
+  -- Sent to the address the account has now, whatever the preferences say: a person asked.
+  update ringleader.notifications x set status = 'pending', requested_at = p_now, next_attempt_at = p_now, reason = null,
+    recipient = (select a.email from ringleader.accounts a where a.id = p_account) where x.id = p_id returning * into n;
+  return ringleader.notification_json(n);
+end $$;
+
+-- Answers with the status that follows: a transient failure is tried again for a day, then it has failed.
+create function ringleader.record_notification(p_account uuid, p_now timestamptz, p_id uuid, p_result text, p_reason text, p_message text) returns jsonb language plpgsql as $$
+declare n ringleader.notifications; v_status text;
+begin
+  perform ringleader.enter(p_account);
+  select * into n from ringleader.notifications x where x.account_id = p_account and x.id = p_id for update;
+  if n.id is null then return null; end if;
+  -- Only whoever took it may say how it ended, save that a mail found to be sent is sent.
+  if n.status <> 'sending' and not (n.status = 'unknown' and p_result = 'sent') then return to_jsonb(n.status); end if;
+  v_status := case when p_result <> 'again' then p_result when coalesce(n.requested_at, n.created_at) < p_now - interval '1 day' then 'failed' else 'pending' end;
+  update ringleader.notifications x set status = v_status, reason = p_reason, provider_message_id = coalesce(p_message, x.provider_message_id), lease_until = null,
+    sent_at = case when v_status = 'sent' then p_now end, lookups = 0,
+    next_attempt_at = case v_status when 'pending' then p_now + least(power(2, x.attempts - 1), 60) * interval '1 minute' when 'unknown' then p_now + interval '1 minute' end
+  where x.id = n.id;
+  return to_jsonb(v_status);
+end $$;
+
+-- A look-up that found nothing: the next one, or none any more. True when that was the last.
+create function ringleader.note_lookup(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare n ringleader.notifications;
+begin
+  perform ringleader.enter(p_account);
+  select * into n from ringleader.notifications x where x.account_id = p_account and x.id = p_id for update;
+  if n.id is null or n.status <> 'unknown' then return 'false'; end if;
+  update ringleader.notifications x set lookups = x.lookups + 1,
+    next_attempt_at = case x.lookups when 0 then p_now + interval '4 minutes' when 1 then p_now + interval '10 minutes' when 2 then p_now + interval '45 minutes' end
+  where x.id = n.id;
+  return to_jsonb(n.lookups = 3);
+end $$;
+
+create function ringleader.summary_data(p_account uuid, p_now timestamptz, p_campaign uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (
+    with l as (
+      select count(*) as n, count(*) filter (where x.attempts > 0) as dialled, count(*) filter (where x.status = 'reached') as reached,
+        count(*) filter (where x.temperature = 'hot') as hot
+      from ringleader.leads x where x.campaign_id = p_campaign
+    ), c as (
+      select coalesce(sum(x.duration_seconds), 0) as seconds, count(*) as n from ringleader.calls x where x.campaign_id = p_campaign and x.disposition = 'completed'
+    )
+    select jsonb_build_object('campaign_id', k.id, 'campaign_name', k.name, 'account_name', a.name, 'timezone', a.timezone,
+      'leads', l.n, 'dialled', l.dialled, 'reached', l.reached, 'hot_leads', l.hot, 'completed_seconds', c.seconds, 'completed_calls', c.n,
+      'dispositions', coalesce((select jsonb_object_agg(s.disposition, s.n) from (
+        select x.disposition, count(*) as n from ringleader.calls x where x.campaign_id = p_campaign and x.disposition is not null group by 1) s), '{}'),
+      'lead_statuses', coalesce((select jsonb_object_agg(s.status, s.n) from (
+        select x.status, count(*) as n from ringleader.leads x where x.campaign_id = p_campaign group by 1) s), '{}'))
+    from ringleader.campaigns k join ringleader.accounts a on a.id = k.account_id, l, c
+    where k.account_id = p_account and k.id = p_campaign);
+end $$;
+
+-- Best first; ties go to the later call, then to the id. p_after is the rank of the last one seen.
+create function ringleader.hot_leads(p_account uuid, p_now timestamptz, p_campaign uuid, p_after int, p_limit int) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  if not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = p_campaign) then return null; end if;
+  return coalesce((select jsonb_agg(jsonb_build_object('lead_id', h.id, 'name', h.name, 'phone', h.phone, 'score', h.score, 'temperature', h.temperature, 'email', h.email,
+      'company', h.company, 'call_at', ringleader.iso(h.call_at), 'summary', h.evidence, 'seq', h.nth) order by h.nth)
+    from (
+      select l.*, coalesce(c.placed_at, c.created_at) as call_at,
+        row_number() over (order by l.score desc nulls last, coalesce(c.placed_at, c.created_at) desc, l.id) as nth
+      from ringleader.leads l join ringleader.calls c on c.id = l.scored_call
+      where l.campaign_id = p_campaign and l.temperature = 'hot'
+    ) h where h.nth > p_after and h.nth <= p_after + p_limit), '[]');
+end $$;
+
+-- What the mails beside the summary tell: the campaign, and of a hot-lead mail its leads, best first.
+create function ringleader.notice_data(p_account uuid, p_now timestamptz, p_notification uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select jsonb_build_object('campaign_id', k.id, 'campaign_name', k.name, 'status', k.status, 'pause_reason', coalesce(n.detail, k.pause_reason),
+      'waiting', (select count(*) from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting'),
+      'hot_leads', coalesce((select jsonb_agg(jsonb_build_object('lead_id', l.id, 'name', l.name, 'phone', l.phone, 'company', l.company, 'score', l.score, 'evidence', l.evidence)
+        order by l.score desc nulls last, l.seq) from ringleader.leads l where l.hot_notice_id = n.id), '[]'))
+    from ringleader.notifications n join ringleader.campaigns k on k.id = n.campaign_id where n.account_id = p_account and n.id = p_notification);
+end $$;
+
+-- ================================================================ account verbs: idempotency keys
+
+create function ringleader.begin_idempotent(p_account uuid, p_now timestamptz, p_key text, p_route text, p_body_hash text) returns jsonb language plpgsql as $$
+declare i ringleader.idempotency_keys; v_n int;
+begin
+  perform ringleader.enter(p_account);
+  insert into ringleader.idempotency_keys (account_id, route, key, body_hash, created_at) values (p_account, p_route, p_key, p_body_hash, p_now) on conflict do nothing;
+  get diagnostics v_n = row_count;
+  if v_n = 1 then return jsonb_build_object('state', 'new', 'status', null, 'body', null); end if;
+  select * into i from ringleader.idempotency_keys x where x.account_id = p_account and x.route = p_route and x.key = p_key for update;
+  if i.body_hash <> p_body_hash then
+    return ringleader.refuse(409, 'idempotency_conflict', 'this Idempotency-Key was used with another body');
+  end if;
+  -- Whoever used it first is gone; ids follow from the key, so what he may have made is met again, not made twice.
+  if i.status is null and i.created_at <= p_now - interval '10 minutes' then
+    update ringleader.idempotency_keys x set created_at = p_now where x.account_id = p_account and x.route = p_route and x.key = p_key;
+    return jsonb_build_object('state', 'new', 'status', null, 'body', null);
+  end if;
+  return jsonb_build_object('state', case when i.status is null then 'running' else 'done' end, 'status', i.status, 'body', i.body);
+end $$;
+
+create function ringleader.finish_idempotent(p_account uuid, p_now timestamptz, p_key text, p_route text, p_status int, p_body jsonb) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  if p_status is null then
+    delete from ringleader.idempotency_keys x where x.account_id = p_account and x.route = p_route and x.key = p_key and x.status is null;
+  else
+    update ringleader.idempotency_keys x set status = p_status, body = p_body where x.account_id = p_account and x.route = p_route and x.key = p_key and x.status is null;
+  end if;
+  return to_jsonb(found);
+end $$;
+
+-- ================================================================ who may run what
+
+do $$
+declare f record;
+begin
+  for f in select p.oid::regprocedure as name, p.prosecdef from pg_proc p where p.pronamespace = 'ringleader'::regnamespace loop
+    execute format('revoke all on function %s from public', f.name);
+    execute format('grant execute on function %s to ringleader_app, ringleader_system', f.name);
+    if f.prosecdef then execute format('alter function %s owner to ringleader_system', f.name); end if;
+  end loop;
+end $$;
+revoke create on schema ringleader from ringleader_system;
+
+-- A verb ends before the driver gives up on it; Neon's pooler takes no such startup options.
+alter role ringleader_app set statement_timeout = '8s';
+alter role ringleader_app set idle_in_transaction_session_timeout = '30s';
+alter role ringleader_app set timezone = 'UTC';

@@ -1,0 +1,85 @@
+/** The number table, run: campaigns over all its rows, and every lead compared with what the table says. */
+import { Client } from 'pg';
+import { expect } from 'vitest';
+import { readCsv } from '../mail/rfc4180.ts';
+import { expectedEnd, type Rules } from './digits.ts';
+import { type CampaignOut, type LeadOut, type MailOut, type Scene, summaryOf } from './scene.ts';
+
+/** `n` numbers through all pairs of last digits, beginning with `first`. */
+export const numbers = (prefix: string, n: number): string[] =>
+  Array.from({ length: n }, (_, i) => `${prefix}${String(i).padStart(4, '0')}`);
+
+/** The end of every lead, compared with the table; answers how many leads were compared. */
+export const compareLeads = async (scene: Scene, campaign: string, rules: Rules, exact: boolean): Promise<number> => {
+  const leads = await scene.all<LeadOut>(`/v1/campaigns/${campaign}/leads`);
+  const wrong = leads.flatMap((lead) => {
+    const { attempts, ...end } = expectedEnd(lead.phone, rules);
+    const seen = { status: lead.status, disposition: lead.disposition, score: lead.score, temperature: lead.temperature };
+    const same = JSON.stringify(seen) === JSON.stringify(end) && (!exact || lead.attempts === attempts);
+    return same ? [] : [{ phone: lead.phone, seen: { ...seen, attempts: lead.attempts }, expected: { ...end, attempts } }];
+  });
+  expect(wrong).toEqual([]);
+  return leads.length;
+};
+
+const figure = (text: string, label: string): string | undefined =>
+  new RegExp(`^\\s*${label}\\s*:?\\s+(\\S.*?)\\s*$`, 'im').exec(text)?.[1];
+
+interface Truth {
+  leads: number;
+  dialled: number;
+  reached: number;
+  seconds: number;
+  completed: number;
+  hot: { name: string; phone: string; score: number }[];
+}
+
+/** The campaign as the database has it, asked in words of the test's own. */
+const truthOf = async (databaseUrl: string, campaign: string): Promise<Truth> => {
+  const client = new Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    const one = await client.query<Omit<Truth, 'hot'>>(
+      `select count(*)::int as leads, count(*) filter (where attempts > 0)::int as dialled, count(*) filter (where status = 'reached')::int as reached,
+         (select coalesce(sum(duration_seconds), 0)::float from ringleader.calls where campaign_id = $1 and disposition = 'completed') as seconds,
+         (select count(*)::int from ringleader.calls where campaign_id = $1 and disposition = 'completed') as completed
+       from ringleader.leads where campaign_id = $1`,
+      [campaign],
+    );
+    const hot = await client.query<Truth['hot'][number]>(
+      `select l.name, l.phone, l.score from ringleader.leads l join ringleader.calls c on c.lead_id = l.id and c.attempt = l.attempts and c.disposition = 'completed'
+       where l.campaign_id = $1 and l.temperature = 'hot' order by l.score desc, c.placed_at desc, l.id`,
+      [campaign],
+    );
+    return { ...one.rows[0], hot: hot.rows };
+  } finally {
+    await client.end();
+  }
+};
+
+/** The mail, its top five and its attachment against the database, row for row. */
+export const compareMail = async (scene: Scene, campaign: string): Promise<MailOut> => {
+  const mails = await summaryOf(scene, campaign, 30_000);
+  expect(mails).toHaveLength(1);
+  const [mail] = mails as [MailOut];
+  const truth = await truthOf(scene.ready.database_url, campaign);
+  const { name } = await scene.api<CampaignOut & { name: string }>('GET', `/v1/campaigns/${campaign}`);
+  const n = truth.hot.length;
+  expect(mail.Subject).toBe(`Campaign complete: ${name} — ${n} hot lead${n === 1 ? '' : 's'}`);
+  expect(figure(mail.TextBody, 'Leads')).toBe(String(truth.leads));
+  expect(figure(mail.TextBody, 'Reached')).toBe(String(truth.reached));
+  expect(figure(mail.TextBody, 'Success rate')).toBe(`${Math.round((100 * truth.reached) / truth.dialled)}%`);
+  expect(mail.TextBody).toContain((Math.round((truth.seconds / truth.completed / 60) * 10) / 10).toFixed(1));
+  const [csv] = mail.Attachments;
+  const text = Buffer.from(csv.Content, 'base64').toString('utf8');
+  expect(text.charCodeAt(0)).toBe(0xfeff);
+  const [header, ...rows] = readCsv(text.slice(1));
+  expect(header).toEqual(['name', 'phone', 'score', 'temperature', 'email', 'company', 'call_at', 'summary']);
+  expect(rows.map((row) => [row[0], row[1], Number(row[2]), row[3]])).toEqual(
+    truth.hot.map((lead) => [lead.name, lead.phone, lead.score, 'hot']),
+  );
+  const inline = [...mail.TextBody.matchAll(/\+\d{7,15}/g)].map(([phone]) => phone);
+  expect(inline).toEqual(truth.hot.slice(0, 5).map((lead) => lead.phone));
+  for (const lead of truth.hot.slice(0, 5)) expect(mail.HtmlBody).toContain(lead.phone);
+  return mail;
+};

@@ -1,0 +1,3 @@
+import { outboxTests } from './outbox.ts';
+
+await outboxTests({ campaigns: 30, deaths: 24 });

@@ -1,0 +1,116 @@
+/** A webhook from its raw body to the committed fact, for every provider, on a real database. */
+import { randomUUID } from 'node:crypto';
+import { afterEach, describe, expect, test } from 'vitest';
+import { PROVIDERS, type ProviderName } from '../../lib/contract.ts';
+import type { Deps } from '../../lib/deps.ts';
+import type { WebhookRequest } from '../../lib/providers/provider.ts';
+import { receiveWebhook, Unconfirmed } from '../../lib/receive-webhook.ts';
+import { testDatabase } from '../support/database.ts';
+import { createEngine, phones } from '../support/engine.ts';
+import { apiOf, CALL, DIALECTS, samplesOf, webhook } from './dialects.ts';
+import { localApi } from './local-api.ts';
+
+const db = await testDatabase();
+const engine = createEngine(db);
+const { verbs, now } = engine;
+afterEach(() => engine.reset());
+const apis = Object.fromEntries(await Promise.all(PROVIDERS.map(async (name) => [name, await localApi(name)] as const)));
+const PUBLIC = 'https://dialer.example.com';
+
+const deps = {
+  verbs,
+  now,
+  newId: () => randomUUID(),
+  config: { publicUrl: PUBLIC },
+  sealer: { seal: (plain: string) => Promise.resolve(plain), open: (sealed: string) => Promise.resolve(sealed) },
+} as unknown as Deps;
+
+/** An account whose one call is with this provider. */
+const onTheLine = async (name: ProviderName) => {
+  const { account } = await engine.account();
+  const { agent } = DIALECTS[name];
+  const agentId = randomUUID();
+  await verbs.createAgent(account, now(), {
+    id: agentId,
+    name: 'Ann',
+    provider: name,
+    provider_agent_id: agent.provider_agent_id,
+    from_number: agent.from_number,
+    credentials_sealed: JSON.stringify(agent.credentials),
+    webhook_secrets_sealed: JSON.stringify(agent.webhook_secrets),
+    analysis_mapping: null,
+  });
+  const campaign = await engine.campaign({ account, agent: agentId });
+  await engine.leads(account, campaign, phones(1));
+  await verbs.startCampaign(account, now(), campaign);
+  const [{ call_id: call }] = await engine.place();
+  const receive = (request: WebhookRequest) =>
+    receiveWebhook(deps, { accountId: account, agentId, provider: apis[name].provider, request });
+  const ids = { call: `x-${call}`, attempt: call };
+  const events = async (): Promise<number> => {
+    const { rows } = await db.pool.query<{ n: number }>('select count(*)::int as n from ringleader.call_events');
+    return rows[0].n;
+  };
+  const status = async () => (await verbs.getCall(account, now(), call))?.status;
+  return { account, call, receive, samples: samplesOf(name, ids), reads: apiOf(name, ids).reads, events, status };
+};
+/** The sample that ends an answered call. */
+const last = <T extends { name: string; expect: Record<string, unknown> | null }>(samples: readonly T[]): T =>
+  samples.find((sample) => sample.expect?.status === 'completed')!;
+
+describe.each(PROVIDERS)('%s', (name) => {
+  const api = apis[name];
+
+  test('an authentic end is applied once, its body kept; sent again it is a duplicate (class 27)', async () => {
+    const { account, call, receive, samples, reads, status } = await onTheLine(name);
+    api.answers(200, reads[0].body);
+    const sent = webhook(name, last(samples), undefined, now());
+    expect(await receive(sent)).toMatchObject({ fate: 'applied', call_id: call, status: 'completed', released: true });
+    expect(await receive(sent)).toMatchObject({ fate: 'duplicate', released: false });
+    expect(await status()).toBe('completed');
+    const [event, ...more] = (await verbs.listCallEvents(account, now(), call, null, 10))!;
+    expect(event.payload).toBe(sent.body);
+    expect(more).toEqual([]);
+  });
+
+  test('what is none of our business is acknowledged and leaves nothing', async () => {
+    const { receive, samples, events } = await onTheLine(name);
+    for (const sample of samples.filter(({ expect: said }) => said === null))
+      expect(await receive(webhook(name, sample, undefined, now())), sample.name).toBeNull();
+    expect(await events()).toBe(0);
+  });
+
+  test('what nobody proves is refused with 401, or read at the provider before it ends a call; it leaves no trace (class 25)', async () => {
+    const { receive, samples, reads, events, status } = await onTheLine(name);
+    const forged = webhook(name, last(samples), 'another secret', now());
+    if (api.provider.signed) {
+      await expect(receive(forged)).rejects.toMatchObject({ name: 'Refusal', status: 401 });
+      await expect(receive({ ...forged, body: 'garbage' })).rejects.toMatchObject({ status: 401 });
+    } else {
+      api.answers(200, { ...reads[0].body, status: 'in-progress' });
+      await expect(receive(forged)).rejects.toThrow(Unconfirmed);
+      api.answers(404, {});
+      await expect(receive(forged)).rejects.toThrow(Unconfirmed);
+    }
+    expect(await events()).toBe(0);
+    expect(await status()).toBe('queued');
+  });
+});
+
+test('the address that counts is the public one, whatever stands in front of the worker', async () => {
+  const { receive, samples } = await onTheLine('twilio');
+  const sent = webhook('twilio', last(samples));
+  expect(sent.url.startsWith(`${PUBLIC}/`)).toBe(true);
+  const inside = sent.url.replace(PUBLIC, 'http://127.0.0.1:8787');
+  expect(await receive({ ...sent, url: inside })).toMatchObject({ fate: 'applied' });
+  expect(CALL.webhook_url.startsWith(PUBLIC)).toBe(true);
+});
+
+test("another provider's agent is not known at this provider's address", async () => {
+  const { receive, samples } = await onTheLine('retell');
+  const sent = webhook('retell', last(samples), undefined, now());
+  await expect(receive(sent)).resolves.toMatchObject({ fate: 'applied' });
+  const { account } = await engine.account();
+  const elsewhere = { accountId: account, agentId: randomUUID(), provider: apis.retell.provider, request: sent };
+  await expect(receiveWebhook(deps, elsewhere)).rejects.toMatchObject({ status: 401 });
+});

@@ -1,0 +1,108 @@
+/**
+ * The real database under simulation: one session as the app role, one statement in flight, and a trigger that tells of every row
+ * that changes, so that each committed instant can be judged without asking.
+ */
+import { Client, type ClientConfig } from 'pg';
+
+/** A row as it is now; undefined when it was removed. */
+export interface Change {
+  table: string;
+  row: Record<string, unknown>;
+  removed: boolean;
+}
+export interface Ran {
+  /** The verb's answer, as the server wrote it. */
+  text: string;
+  changes: Change[];
+}
+
+/** Tables whose rows are told; the others follow from them. */
+const TOLD = ['accounts', 'agents', 'campaigns', 'leads', 'calls', 'imports', 'suppressions', 'notifications'];
+/** In this order every row can be removed. */
+const EMPTIED = [
+  'call_events',
+  'call_results',
+  'calls',
+  'leads',
+  'import_errors',
+  'imports',
+  'campaign_zones',
+  'notifications',
+  'campaigns',
+  'suppressions',
+  'idempotency_keys',
+  'agents',
+  'notification_preferences',
+  'api_keys',
+  'accounts',
+];
+
+const TELL = `
+  create schema simulation;
+  grant usage on schema simulation to ringleader_app, ringleader_system;
+  create function simulation.tell() returns trigger language plpgsql as $$
+  begin
+    raise notice '% % %', tg_table_name, tg_op, to_json(case when tg_op = 'DELETE' then old else new end);
+    return null;
+  end $$;
+  ${TOLD.map((name) => `create trigger tell after insert or update or delete on ringleader.${name} for each row execute function simulation.tell();`).join('\n')}`;
+
+/** Plans that depend on nothing but the statement, as far as a planner can be told so. */
+const STEADY =
+  'set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set plan_cache_mode = force_generic_plan; set jit = off';
+
+/** Seeds after which the rows of the dead are cleared away. */
+const CLEARED_EVERY = 100;
+
+export interface SimDatabase {
+  /** Runs one statement as the app role: one commit. */
+  run(verb: string, text: string, params: readonly unknown[]): Promise<Ran>;
+  /** Asks as the superuser; changes nothing. */
+  ask<T>(text: string, params?: readonly unknown[]): Promise<T[]>;
+  /** Leaves no row behind. */
+  empty(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * @param url superuser's; the database must hold the schema and nothing else
+ * @param appConfig as the worker signs in
+ */
+export const openSimDatabase = async (url: string, appConfig: ClientConfig): Promise<SimDatabase> => {
+  const owner = new Client({ connectionString: url });
+  const app = new Client({ ...appConfig, types: { getTypeParser: () => (text: string) => text } });
+  await owner.connect();
+  await app.connect();
+  await owner.query(TELL);
+  await app.query(STEADY);
+  let changes: Change[] = [];
+  app.on('notice', ({ message = '' }) => {
+    const [, table, operation, row] = /^(\w+) (INSERT|UPDATE|DELETE) (.*)$/s.exec(message) ?? [];
+    if (table && row) changes.push({ table, row: JSON.parse(row) as Change['row'], removed: operation === 'DELETE' });
+  });
+  const { rows: sequences } = await owner.query<{ reset: string }>(
+    `select 'select ' || string_agg(format('setval(%L, 1, false)', oid::regclass), ', ') as reset from pg_class where relnamespace = 'ringleader'::regnamespace and relkind = 'S'`,
+  );
+  const emptied = `set session_replication_role = replica; ${EMPTIED.map((name) => `delete from ringleader.${name}`).join('; ')}; set session_replication_role = origin; ${sequences[0].reset}`;
+  let seeds = 0;
+  return {
+    async run(verb, text, params) {
+      changes = [];
+      const { rows } = await app.query<{ result: string | null }>({ name: verb, text, values: [...params] });
+      return { text: rows[0]?.result ?? 'null', changes };
+    },
+    async ask<T>(text: string, params: readonly unknown[] = []) {
+      const { rows } = await owner.query(text, [...params]);
+      return rows as T[];
+    },
+    async empty() {
+      await owner.query(emptied);
+      seeds += 1;
+      if (seeds % CLEARED_EVERY === 0) await owner.query(`vacuum ${EMPTIED.map((name) => `ringleader.${name}`).join(', ')}`);
+    },
+    async close() {
+      await app.end();
+      await owner.end();
+    },
+  };
+};

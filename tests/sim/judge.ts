@@ -1,0 +1,83 @@
+/** Judges what reaches the outside world: every dial when the provider receives it, every mail when it is accepted. */
+import { SECOND, type Kernel } from './kernel.ts';
+import type { Ledger } from './ledger.ts';
+import type { Accepted } from './mail-world.ts';
+import type { Dial, PhoneWorld } from './phone-world.ts';
+import type { CallRow, CampaignRow } from './rows.ts';
+import { LEAD_FINAL } from './transitions.ts';
+import { createWallClock, isOpen } from './windows.ts';
+
+/** How long a dial may follow what its fence saw: the worker's own deadline and the request's way. */
+const TOLERANCE = 15 * SECOND;
+
+const clock = createWallClock();
+
+/** The window as it was for the worker's clock at some moment from the fence to the dial. */
+const judgeHours = (ledger: Ledger, campaign: CampaignRow, call: CallRow, now: number): string | null => {
+  const lead = ledger.leads.get(call.lead ?? '')!;
+  const account = ledger.accounts.get(call.account)!;
+  const zone = lead.timezone ?? campaign.timezone ?? account.timezone;
+  const moments = [now, now - TOLERANCE];
+  if (campaign.startsAt !== null && now < campaign.startsAt) return 'before starts_at';
+  if (campaign.endsAt !== null && now - TOLERANCE >= campaign.endsAt) return 'after ends_at';
+  return moments.some((at) => isOpen(clock, campaign, zone, at)) ? null : `outside its window in ${zone}`;
+};
+
+const judgeCampaignDial = (kernel: Kernel, ledger: Ledger, dial: Dial, call: CallRow, campaign: CampaignRow): void => {
+  const { inactiveSince, windowSince } = campaign;
+  if (inactiveSince !== null && inactiveSince < kernel.now - TOLERANCE) {
+    ledger.violated(`#3 a lead was dialled though its campaign is ${campaign.status}`);
+  }
+  const since = Math.max(windowSince, ledger.accounts.get(call.account)!.zoneSince);
+  if (since > kernel.now - TOLERANCE) return;
+  const wrong = judgeHours(ledger, campaign, call, kernel.now + dial.invocation.skew);
+  if (wrong !== null) ledger.violated(`#3 a lead was dialled ${wrong}`);
+};
+
+export const judgeDial = (kernel: Kernel, ledger: Ledger, world: PhoneWorld, dial: Dial): void => {
+  const call = ledger.calls.get(dial.attempt);
+  if (!call) {
+    ledger.violated('#4 a dial for an attempt that does not exist');
+    return;
+  }
+  if (call.account !== dial.account || call.phone !== dial.to || call.agent !== dial.agent) {
+    ledger.violated('#8 a dial with another account’s number or agent');
+  }
+  if (call.status !== 'placing') ledger.violated(`#4 a dial for an attempt that is ${call.status}`);
+  const other = world.onTheLine(dial.account, dial.to);
+  if (other) ledger.violated('#4 two calls at once to one number in an account');
+  const suppressed = ledger.suppressedSince(dial.account, dial.to);
+  if (suppressed !== undefined && suppressed < kernel.now - TOLERANCE) ledger.violated('#10 a suppressed number was dialled');
+  const campaign = call.campaign === null ? undefined : ledger.campaigns.get(call.campaign);
+  if (campaign) judgeCampaignDial(kernel, ledger, dial, call, campaign);
+};
+
+const hotInSubject = (subject: string): number => Number(/— (\d+) hot leads?$/.exec(subject)?.[1]);
+const figureInText = (text: string, label: string): number =>
+  Number(new RegExp(`^${label} +([\\d,]+)$`, 'm').exec(text)?.[1]?.replaceAll(',', ''));
+
+const judgeSummary = (ledger: Ledger, { mail }: Accepted, campaign: CampaignRow): void => {
+  const leads = ledger.leadsOf(campaign.id);
+  if (campaign.settledAt === null) ledger.violated('#7 a summary was sent before its campaign had settled');
+  if (leads.some((lead) => !LEAD_FINAL.has(lead.status))) ledger.violated('#7 a summary was sent before its last lead was final');
+  const [file] = mail.attachments;
+  const rows = file ? Buffer.from(file.base64, 'base64').toString('utf8').trim().split('\r\n').length - 1 : 0;
+  if (hotInSubject(mail.subject) !== rows) ledger.violated('#7 the subject of a summary disagrees with its attachment');
+  if (figureInText(mail.text, 'Leads') !== leads.length) ledger.violated('#7 a summary counts its leads wrongly');
+};
+
+/** @param sent all accepted mails so far, this one included */
+export const judgeMail = (ledger: Ledger, accepted: Accepted, sent: readonly Accepted[]): void => {
+  const { mail, notification } = accepted;
+  const row = ledger.notifications.get(notification);
+  if (!row) {
+    ledger.violated('#7 a mail for a notification that does not exist');
+    return;
+  }
+  const times = sent.filter((one) => one.notification === notification).length;
+  if (times > 1 + (ledger.askedAgain.get(notification) ?? 0)) ledger.violated(`#7 a mail of type ${row.type} was sent twice`);
+  if (row.status !== 'sending') ledger.violated(`#7 a mail was sent though it is ${row.status}`);
+  if (mail.metadata['campaign_id'] !== row.campaign) ledger.violated('#8 a mail tells of another campaign');
+  const campaign = ledger.campaigns.get(row.campaign ?? '');
+  if (row.type === 'campaign_summary' && campaign) judgeSummary(ledger, accepted, campaign);
+};

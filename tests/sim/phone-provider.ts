@@ -1,0 +1,168 @@
+/** Providers as the worker sees them, over the {@link PhoneWorld}: one speaks Bolna's words through the real adapter's parser, one signs and analyses late. */
+import * as z from 'zod';
+import { bolna } from '../../lib/providers/bolna.ts';
+import type { Provider, Providers, ReadResult } from '../../lib/providers/provider.ts';
+import type { CallFact, CallOutcome } from '../../lib/verbs.ts';
+import { SECOND, type Invocation, type Kernel } from './kernel.ts';
+import type { Answer, Dialect, Execution, PhoneWorld, Step } from './phone-world.ts';
+
+const TIMEOUT = 5 * SECOND;
+const parser = bolna('https://provider.test');
+const JSON_HEADERS = new Headers({ 'content-type': 'application/json' });
+
+/** Whose agent it is stands in its id at the provider: `account/agent`. */
+export const providerAgentId = (account: string, agent: string): string => `${account}/${agent}`;
+
+/** The body that the provider pushes, and shows when asked, for one step. */
+export const bodyOf = (execution: Execution, step: Step): string => {
+  const over = ['completed', 'ended', 'analyzed', 'no-answer', 'busy', 'failed', 'canceled'].includes(step.word);
+  const analysed = step.word === 'analyzed' || (execution.dialect === 'bolna' && step.word === 'completed');
+  const { score } = execution;
+  return JSON.stringify({
+    id: execution.id,
+    status: step.word,
+    updated_at: new Date(step.at).toISOString(),
+    ...(over
+      ? { conversation_duration: execution.seconds, total_cost: execution.seconds / 10, transcript: `heard ${execution.id}` }
+      : {}),
+    ...(step.word === 'completed' || step.word === 'ended' ? { answered_by_voice_mail: execution.truth === 'voicemail' } : {}),
+    ...(analysed && score !== null ? { extracted_data: { Lead: { Score: { objective: String(score) } } } } : {}),
+    context_details: { recipient_data: execution.echoes ? { attempt_id: execution.attempt } : null },
+  });
+};
+
+const Body = z.object({
+  id: z.string(),
+  status: z.string(),
+  answered_by_voice_mail: z.boolean().optional(),
+  conversation_duration: z.number().optional(),
+  extracted_data: z.object({ Lead: z.object({ Score: z.object({ objective: z.string() }) }) }).optional(),
+  context_details: z.object({ recipient_data: z.object({ attempt_id: z.string() }).nullable() }),
+});
+const STATES: Readonly<Record<string, NonNullable<CallFact['status']>>> = {
+  queued: 'queued',
+  initiated: 'dialing',
+  ringing: 'ringing',
+  'in-progress': 'in_progress',
+  ended: 'completed',
+  analyzed: 'completed',
+  'no-answer': 'no_answer',
+  busy: 'busy',
+  failed: 'failed',
+  canceled: 'canceled',
+};
+const RUNNING = new Set(['queued', 'initiated', 'ringing', 'in-progress']);
+
+/** The second dialect: the end comes when the line is free, the analysis in an event of its own. */
+const analysingFact = (body: string): CallFact => {
+  const { id, status, context_details, ...rest } = Body.parse(JSON.parse(body));
+  const attempt = context_details.recipient_data?.attempt_id;
+  const voicemail = rest.answered_by_voice_mail === true;
+  const score = rest.extracted_data?.Lead.Score.objective;
+  return {
+    event_key: `${id}:${status}`,
+    provider_call_id: id,
+    provider_status: status,
+    source: 'event',
+    status: voicemail ? 'voicemail' : STATES[status],
+    ...(attempt === undefined ? {} : { attempt_id: attempt }),
+    ...(RUNNING.has(status) ? {} : { line_free: true }),
+    ...(rest.conversation_duration === undefined ? {} : { duration_seconds: rest.conversation_duration }),
+    ...(score === undefined ? {} : { analysis: { state: 'valid', score: Number(score), evidence: 'said so' } }),
+    payload: body,
+  };
+};
+
+export const requestOf = (body: string): { headers: Headers; url: string; body: string } => ({
+  headers: JSON_HEADERS,
+  url: 'https://ringleader.test/webhooks',
+  body,
+});
+const factOf = (dialect: Dialect, body: string): CallFact =>
+  dialect === 'bolna' ? parser.parseWebhook(null, requestOf(body))! : analysingFact(body);
+
+const outcomeOf = (answer: Answer): Omit<CallOutcome, 'call_id'> => {
+  if (answer.kind === 'accepted') return { outcome: 'accepted', provider_call_id: answer.id };
+  if (answer.kind === 'error') return { outcome: 'unknown', reason: `answered ${answer.status}` };
+  const after = answer.after === undefined ? {} : { retry_after_seconds: answer.after };
+  return { outcome: 'refused', refusal: answer.refusal, reason: `refused: ${answer.refusal}`, ...after };
+};
+
+const createOne = (kernel: Kernel, world: PhoneWorld, invocation: Invocation, dialect: Dialect): Provider => {
+  const { random } = kernel;
+  /** One request: it arrives, something happens, the answer comes back. Holds one connection of the invocation. */
+  const request = async <T>(arrive: () => T, answerDelay: () => number): Promise<{ answered: boolean; value: T }> => {
+    invocation.subrequests += 1;
+    invocation.connections += 1;
+    invocation.mostConnections = Math.max(invocation.mostConnections, invocation.connections);
+    const there = random.between(20, 400);
+    const value = await kernel.park(invocation, there, arrive);
+    const back = Math.min(answerDelay(), TIMEOUT - there);
+    await kernel.park(invocation, back, () => undefined);
+    invocation.connections -= 1;
+    return { answered: there + back < TIMEOUT, value };
+  };
+  const read = async (find: () => Execution | undefined): Promise<ReadResult> => {
+    const failed = kernel.strikes('provider_read_failed', invocation);
+    const { value } = await request(
+      () => {
+        const execution = failed ? undefined : find();
+        return execution && { execution, body: bodyOf(execution, world.stepNow(execution)) };
+      },
+      () => random.between(20, 800),
+    );
+    if (failed) return { state: 'failed', reason: 'answered 500' };
+    if (!value) return { state: 'missing' };
+    const { payload: _payload, ...fact } = factOf(dialect, value.body);
+    return { state: 'found', fact: { ...fact, event_key: `read:${fact.event_key}`, source: 'read' } };
+  };
+  return {
+    name: dialect,
+    requiredCredentials: ['api_key'],
+    requires: [],
+    signed: dialect !== 'bolna',
+    async createCall(agent, call) {
+      const [account = '', agentId = ''] = agent.provider_agent_id.split('/');
+      const dial = { invocation, account, agent: agentId, attempt: call.attempt_id, to: call.to };
+      world.ask(dial);
+      const lostBefore = kernel.strikes('provider_timeout_before', invocation);
+      const lostAfter = kernel.strikes('provider_timeout_after', invocation);
+      const slow = kernel.strikes('provider_slow_answer', invocation);
+      const { answered, value } = await request(
+        () => (lostBefore ? null : world.receive(dial, dialect)),
+        () => (lostBefore || lostAfter ? TIMEOUT : slow ? random.between(2, 7) * SECOND : random.between(30, 1500)),
+      );
+      if (!answered || !value) return { outcome: 'unknown', reason: 'no answer in time' };
+      return outcomeOf(value);
+    },
+    readCall: (_agent, id) => read(() => world.executions.get(id)),
+    findCall: (_agent, lost) =>
+      read(() => {
+        const execution = world.byAttempt.get(lost.attempt_id);
+        // A list is some seconds behind.
+        return execution && execution.acceptedAt + 20 * SECOND < kernel.now ? execution : undefined;
+      }),
+    async stopCall(_agent, id) {
+      const { value } = await request(
+        () => world.stop(id),
+        () => random.between(20, 500),
+      );
+      return value;
+    },
+    registerWebhook: () => Promise.resolve(true),
+    verifyWebhook: () => Promise.resolve(true),
+    parseWebhook: (_agent, { body }) => factOf(dialect, body),
+  };
+};
+
+/** All providers of one invocation; those that no agent here uses do not exist. */
+export const simProviders = (kernel: Kernel, world: PhoneWorld, invocation: Invocation): Providers => {
+  const two = { bolna: createOne(kernel, world, invocation, 'bolna'), retell: createOne(kernel, world, invocation, 'retell') };
+  return new Proxy(two, {
+    get: (target, name) => {
+      const provider = target[name as Dialect];
+      if (!provider) throw new Error(`no simulated provider ${String(name)}`);
+      return provider;
+    },
+  }) as unknown as Providers;
+};

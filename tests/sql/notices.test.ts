@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, describe, expect, test } from 'vitest';
+import { testDatabase } from '../support/database.ts';
+import { createEngine, phones, scored } from '../support/engine.ts';
+
+const db = await testDatabase();
+const engine = createEngine(db);
+const { verbs, now } = engine;
+afterEach(() => engine.reset());
+
+const running = async (n: number, fields: object = {}) => {
+  const owner = await engine.account({ cap: 100 });
+  const campaign = await engine.campaign(owner, fields);
+  const leads = await engine.leads(owner.account, campaign, phones(n));
+  await verbs.startCampaign(owner.account, now(), campaign);
+  return { owner, account: owner.account, campaign, leads };
+};
+const mails = async (account: string, type: string) =>
+  (await verbs.listNotifications(account, now(), null, 100)).filter((mail) => mail.type === type).reverse();
+const taken = async () => (await verbs.sweepNotifications(now(), randomUUID(), 10, [])).taken;
+
+describe('hot leads while the campaign runs', () => {
+  test('the first is told at once, those of the next 15 minutes in one digest, and each once', async () => {
+    const { owner, account } = await running(6);
+    const calls = await engine.place();
+    expect(await engine.tell(owner, calls[0].call_id, 'completed', scored(90))).toMatchObject({ mail_due: true });
+    const [first] = await taken();
+    expect(first).toMatchObject({ type: 'hot_lead' });
+    expect((await verbs.noticeData(account, now(), first.id))!.hot_leads.map((lead) => lead.score)).toEqual([90]);
+    await verbs.recordNotification(account, now(), first.id, 'sent', null, 'm');
+    engine.pass(5);
+    await engine.tell(owner, calls[1].call_id, 'completed', scored(80));
+    await engine.tell(owner, calls[2].call_id, 'completed', scored(95));
+    await engine.tell(owner, calls[3].call_id, 'completed', scored(20));
+    expect(await taken()).toEqual([]);
+    engine.pass(9.9);
+    expect(await taken()).toEqual([]);
+    engine.pass(0.1);
+    const [digest] = await taken();
+    expect((await verbs.noticeData(account, now(), digest.id))!.hot_leads.map((lead) => lead.score)).toEqual([95, 80]);
+    expect(await taken()).toEqual([]);
+    expect(await mails(account, 'hot_lead')).toHaveLength(2);
+  });
+
+  test('two hot leads of one moment share one mail', async () => {
+    const { owner, account } = await running(3);
+    const calls = await engine.place();
+    await Promise.all(calls.slice(0, 2).map((call) => engine.tell(owner, call.call_id, 'completed', scored(90))));
+    const [mail, ...more] = await taken();
+    expect(more).toEqual([]);
+    expect((await verbs.noticeData(account, now(), mail.id))!.hot_leads).toHaveLength(2);
+  });
+
+  test('those not told of when the campaign completes are left to its summary', async () => {
+    const { owner, account } = await running(1);
+    const [call] = await engine.place();
+    await engine.tell(owner, call.call_id, 'completed', scored(90));
+    expect(await mails(account, 'hot_lead')).toMatchObject([{ status: 'skipped', reason: expect.stringContaining('summary') }]);
+    expect((await taken()).map((mail) => mail.type)).toEqual(['campaign_summary']);
+  });
+});
+
+describe('the breaker', () => {
+  const fail = async (n: number, of: number) => {
+    const scene = await running(60);
+    const calls = await engine.place(of);
+    for (const [i, call] of calls.entries()) {
+      await engine.tell(scene.owner, call.call_id, i < of - n ? 'completed' : 'failed', { reason: 'no route' });
+    }
+    return scene;
+  };
+
+  test('half of 20 calls failed pause the campaign, name the calls and their reason, and tell once', async () => {
+    const { account, campaign } = await fail(10, 20);
+    const paused = await verbs.getCampaign(account, now(), campaign);
+    expect(paused).toMatchObject({
+      status: 'paused',
+      pause_reason: expect.stringMatching(/^10 of the last 20 calls failed.*10× no route/),
+    });
+    expect(await mails(account, 'campaign_paused')).toHaveLength(1);
+    const [mail] = (await taken()).filter((one) => one.type === 'campaign_paused');
+    expect((await verbs.noticeData(account, now(), mail.id))!.pause_reason).toContain('no route');
+  });
+
+  test('fewer than half, or fewer than 20, pause nothing', async () => {
+    const some = await fail(9, 20);
+    expect(await verbs.getCampaign(some.account, now(), some.campaign)).toMatchObject({ status: 'active' });
+    const few = await fail(19, 19);
+    expect(await verbs.getCampaign(few.account, now(), few.campaign)).toMatchObject({ status: 'active' });
+  });
+
+  test('what failed before a person resumed the campaign does not count again', async () => {
+    const { owner, account, campaign } = await fail(10, 20);
+    engine.pass(1);
+    await verbs.resumeCampaign(account, now(), campaign);
+    const [call] = await engine.place(1);
+    await engine.tell(owner, call.call_id, 'failed');
+    expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'active' });
+  });
+});
+
+describe('what else is told', () => {
+  test('an account that the provider refuses is told once per campaign', async () => {
+    const { account } = await running(3);
+    const calls = await engine.claim();
+    await verbs.fenceCalls(
+      account,
+      now(),
+      randomUUID(),
+      calls.map((call) => call.call_id),
+    );
+    const refused = calls.map(({ call_id }) => ({
+      call_id,
+      outcome: 'refused' as const,
+      refusal: 'account' as const,
+      reason: '402: no credit',
+    }));
+    await verbs.recordCalls(account, now(), refused);
+    expect(await mails(account, 'campaign_paused')).toHaveLength(1);
+  });
+
+  test('a call that ends for want of credit pauses its agent: the list is not burnt', async () => {
+    const { owner, account, leads } = await running(2);
+    await verbs.updateAccount(account, now(), { max_concurrent_calls: 1 });
+    const [call] = await engine.place();
+    await engine.tell(owner, call.call_id, 'failed', { account_refused: true, reason: 'balance-low' });
+    expect(await engine.claim()).toEqual([]);
+    expect(await verbs.explainLead(account, now(), leads[1], 100)).toMatchObject({ reasons: [{ code: 'provider_paused' }] });
+    expect(await mails(account, 'campaign_paused')).toHaveLength(1);
+  });
+
+  test('nothing dialled for a day though leads wait is told once per dry spell', async () => {
+    const { account } = await running(2);
+    await verbs.updateAccount(account, now(), { max_concurrent_calls: 1 });
+    engine.pass(24 * 60 - 1);
+    await verbs.sweepNotifications(now(), randomUUID(), 0, []);
+    expect(await mails(account, 'nothing_dialled')).toEqual([]);
+    engine.pass(1);
+    await verbs.sweepNotifications(now(), randomUUID(), 1, []);
+    engine.pass(5);
+    await verbs.sweepNotifications(now(), randomUUID(), 1, []);
+    expect(await mails(account, 'nothing_dialled')).toHaveLength(1);
+  });
+
+  test('a bounce marks the address until the account changes it', async () => {
+    const { owner, account } = await running(1);
+    const [call] = await engine.place();
+    await engine.tell(owner, call.call_id, 'voicemail');
+    const [mail] = await taken();
+    expect(await verbs.noteBounce(now(), mail.id, 'other@example.com', 'bounced: HardBounce')).toBe(false);
+    expect(await verbs.noteBounce(now(), mail.id, 'Owner@example.com', 'bounced: HardBounce')).toBe(true);
+    expect(await verbs.accountStatus(account, now(), [])).toMatchObject({ email_problem: 'bounced: HardBounce' });
+    await verbs.updateAccount(account, now(), { email: 'new@example.com' });
+    expect(await verbs.accountStatus(account, now(), [])).toMatchObject({ email_problem: null });
+  });
+});
