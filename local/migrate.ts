@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { Client } from 'pg';
+import { catalogueOf, type Difference, differenceOf } from './catalogue.ts';
 
 /** The role that the worker signs in as; `schema.sql` makes it, its password is set here. */
 export const APP_ROLE = 'ringleader_app';
@@ -15,56 +16,12 @@ export interface MigrateOptions {
   schema?: string;
 }
 
-export interface MigrateReport {
-  /** Named things (tables, columns, functions …) that were made, changed or dropped. */
-  made: number;
-  changed: number;
-  dropped: number;
+/** By name, e.g. `column ringleader.leads.phone`: what was made, changed or dropped. */
+export interface MigrateReport extends Difference {
   passwordSet: boolean;
 }
 
 export const schemaFile = new URL('../schema.sql', import.meta.url);
-
-/** Every named thing of ours with a digest of its definition. */
-const CATALOGUE = `
-  select 'function ' || p.oid::regprocedure as name, md5(pg_get_functiondef(p.oid)) as digest
-    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'ringleader' and p.prokind = 'f'
-  union all
-  select 'column ' || c.oid::regclass || '.' || a.attname,
-         md5(concat(format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid)))
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
-    left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
-   where n.nspname = 'ringleader' and c.relkind in ('r', 'v', 'p') and a.attnum > 0 and not a.attisdropped
-  union all
-  select 'table ' || c.oid::regclass, md5(concat(c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relacl))
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'ringleader' and c.relkind in ('r', 'v', 'p')
-  union all
-  select 'index ' || c.oid::regclass, md5(pg_get_indexdef(c.oid))
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'ringleader' and c.relkind = 'i'
-  union all
-  select 'constraint ' || k.conrelid::regclass || '.' || k.conname, md5(pg_get_constraintdef(k.oid))
-    from pg_constraint k join pg_namespace n on n.oid = k.connamespace where n.nspname = 'ringleader'
-  union all
-  select 'policy ' || polrelid::regclass || '.' || polname,
-         md5(concat(polcmd, polroles::text, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)))
-    from pg_policy
-  union all
-  select 'role ' || rolname, md5(concat(rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolconfig))
-    from pg_roles where rolname like 'ringleader%'`;
-
-export type Catalogue = Map<string, string>;
-
-/** What stands in the schema now: names with digests, comparable between two databases of one server. */
-export const catalogueOf = async (client: Client): Promise<Catalogue> => {
-  const { rows } = await client.query<{ name: string; digest: string }>(CATALOGUE);
-  return new Map(rows.map(({ name, digest }) => [name, digest]));
-};
-
-const compare = (before: Catalogue, after: Catalogue): Omit<MigrateReport, 'passwordSet'> => ({
-  made: [...after.keys()].filter((name) => !before.has(name)).length,
-  changed: [...after].filter(([name, digest]) => before.has(name) && before.get(name) !== digest).length,
-  dropped: [...before.keys()].filter((name) => !after.has(name)).length,
-});
 
 /** What a database that this SQL was applied to carries as the comment of its schema: it says which `schema.sql` that was. */
 export const schemaMark = (sql: string): string => `schema.sql ${createHash('sha256').update(sql).digest('hex').slice(0, 16)}`;
@@ -131,13 +88,13 @@ async function migrateOnce({ ownerUrl, appPassword, schema }: MigrateOptions): P
     await client.query(sql).catch((error: unknown) => {
       throw withLine(error, sql);
     });
-    const report = compare(before, await catalogueOf(client));
+    const difference = differenceOf(before, await catalogueOf(client));
     await leaveMark(client, sql);
     await client.query('commit');
     const passwordSet = appPassword !== undefined && !(await signsIn(ownerUrl, appPassword));
     if (passwordSet) await client.query(`alter role ${APP_ROLE} login password ${client.escapeLiteral(appPassword)}`);
     if (lost) throw lost;
-    return { ...report, passwordSet };
+    return { ...difference, passwordSet };
   } finally {
     await client.end();
   }

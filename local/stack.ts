@@ -140,7 +140,7 @@ export async function startStack(options: StackOptions, unwind: Unwind): Promise
   directory.own(belongings);
   const state = new StateFile(directory.at('state.json'));
   const { made, changed } = await migrate({ ownerUrl: postgres.url, appPassword: state.value.app_password });
-  say(`Postgres is up${made + changed > 0 ? ', the schema applied' : ''}.`);
+  say(`Postgres is up${made.length + changed.length > 0 ? ', the schema applied' : ''}.`);
 
   const proxy = await startNeonProxy({ postgres: { socketPath: postgres.socketPath } });
   await unwind.add(() => proxy.stop());

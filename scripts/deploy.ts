@@ -1,18 +1,17 @@
 /**
- * `npm run deploy -- --env staging`: check, migrate, deploy, in that order; the first that fails ends it. What stands after a
- * second `--` goes to wrangler as it is. With `--dry-run` the bundle is built and measured, and nothing is migrated or uploaded.
+ * `npm run deploy -- --env staging`: check, migrate, deploy, in that order; the first that fails ends it. Whoever is not signed in to
+ * Cloudflare is told before the database is touched. What stands after a second `--` goes to wrangler as it is. With `--dry-run` the
+ * bundle is built and measured, and nothing is migrated or uploaded.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { misusedBy, optionsOf } from './command-line.ts';
 
 const root = path.join(import.meta.dirname, '..');
+const WRANGLER = 'node_modules/wrangler/bin/wrangler.js';
 const USAGE = 'npm run deploy -- --env staging|production [--env-file FILE] [--dry-run] [-- options of wrangler deploy]';
 
-const misused = (line: string): never => {
-  console.error(`deploy: ${line}\nusage: ${USAGE}`);
-  process.exit(2);
-};
+const misused = misusedBy('deploy', USAGE);
 
 const OPTIONS = {
   env: { type: 'string' },
@@ -20,13 +19,7 @@ const OPTIONS = {
   'env-file': { type: 'string' },
   'dry-run': { type: 'boolean', default: false },
 } as const;
-const parsed = (() => {
-  try {
-    return parseArgs({ options: OPTIONS, strict: true, allowPositionals: true });
-  } catch (error) {
-    return misused((error as Error).message.split(/\n|\. /, 1).join(''));
-  }
-})();
+const parsed = optionsOf(OPTIONS, misused, true);
 const { env, 'env-file': envFile, 'dry-run': dryRun } = parsed.values;
 if (env !== 'staging' && env !== 'production') misused('say where to: --env staging or --env production');
 
@@ -40,24 +33,28 @@ interface Step {
 const check: Step = { name: 'check', args: ['scripts/check.mjs'], otherwise: 'database and worker are as they were' };
 const migrate: Step = {
   name: 'migrate',
-  args: [...(envFile === undefined ? [] : [`--env-file=${path.resolve(envFile)}`]), 'scripts/migrate.ts'],
+  args: ['scripts/migrate.ts', ...(envFile === undefined ? [] : ['--env-file', path.resolve(envFile)])],
   otherwise: 'database and worker are as they were',
 };
 const upload: Step = {
   name: `wrangler deploy --env ${env}${dryRun ? ' --dry-run' : ''}`,
-  args: [
-    'node_modules/wrangler/bin/wrangler.js',
-    'deploy',
-    '--env',
-    String(env),
-    ...(dryRun ? ['--dry-run'] : []),
-    ...parsed.positionals,
-  ],
+  args: [WRANGLER, 'deploy', '--env', String(env), ...(dryRun ? ['--dry-run'] : []), ...parsed.positionals],
   otherwise: dryRun
     ? 'nothing was changed'
     : 'the worker is as it was, the database is not: it has the new schema, so deploy again soon',
 };
 
+/** Says so and ends when wrangler knows that nobody is signed in; when it cannot tell, the deploy will. */
+const checkSignIn = (): void => {
+  const { stdout } = spawnSync(process.execPath, [WRANGLER, 'whoami', '--json'], { cwd: root, encoding: 'utf8' });
+  if (!/"loggedIn":\s*false/.test(stdout)) return;
+  console.error(
+    'deploy: nobody is signed in to Cloudflare, so it ends here; database and worker are as they were\n      → npx wrangler login, or in CI: CLOUDFLARE_API_TOKEN (template "Edit Cloudflare Workers") and CLOUDFLARE_ACCOUNT_ID',
+  );
+  process.exit(1);
+};
+
+if (!dryRun) checkSignIn();
 for (const { name, args, otherwise } of dryRun ? [check, upload] : [check, migrate, upload]) {
   console.log(`deploy: ${name} …`);
   const { status, error } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });

@@ -3,8 +3,8 @@
  * an env file; changes nothing, save for one mail into Postmark's black hole. Ends with 1 when anything fails. Never prints a secret.
  */
 import fs from 'node:fs';
-import { parseArgs, parseEnv as parseFile } from 'node:util';
 import { parseEnv } from '../lib/env.ts';
+import { misusedBy, optionsOf, readEnvFile } from './command-line.ts';
 import { checkConfiguration, checkNames, usable } from './doctor/configuration.ts';
 import { checkDatabase, checkOwner } from './doctor/database.ts';
 import { type Line, print, type Raw, secretsIn } from './doctor/line.ts';
@@ -16,10 +16,7 @@ import { checkWorker } from './doctor/worker.ts';
 const USAGE = 'npm run doctor -- [--env-file FILE] [--before-deploy] [--no-test-mail]';
 const DEFAULT_FILE = '.dev.vars';
 
-const misused = (line: string): never => {
-  console.error(`doctor: ${line}\nusage: ${USAGE}`);
-  process.exit(2);
-};
+const misused = misusedBy('doctor', USAGE);
 
 const OPTIONS = {
   'env-file': { type: 'string' },
@@ -27,22 +24,11 @@ const OPTIONS = {
   'before-deploy': { type: 'boolean', default: false },
   'no-test-mail': { type: 'boolean', default: false },
 } as const;
-const { values } = (() => {
-  try {
-    return parseArgs({ options: OPTIONS, strict: true });
-  } catch (error) {
-    return misused((error as Error).message.split(/\n|\. /, 1).join(''));
-  }
-})();
+const { values } = optionsOf(OPTIONS, misused);
 
 const readFile = (): Raw => {
-  const file = values['env-file'] ?? DEFAULT_FILE;
-  if (values['env-file'] === undefined && !fs.existsSync(file)) return {};
-  try {
-    return parseFile(fs.readFileSync(file, 'utf8'));
-  } catch (error) {
-    return misused(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'malformed'})`);
-  }
+  const named = values['env-file'];
+  return named === undefined && !fs.existsSync(DEFAULT_FILE) ? {} : readEnvFile(named ?? DEFAULT_FILE, misused);
 };
 
 /** Everything that asks somebody, as far as the configuration allows it; all at once. */

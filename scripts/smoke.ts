@@ -3,17 +3,14 @@
  * configuration, a campaign of one lead, its outcome, its mail. Ends with 0 when all of it worked.
  */
 import readline from 'node:readline/promises';
-import { parseArgs } from 'node:util';
 import { ApiError } from '../local/api-client.ts';
+import { misusedBy, optionsOf } from './command-line.ts';
 import { smoke, SmokeFailure } from './smoke/run.ts';
 
 const USAGE =
   'npm run smoke -- --url https://… --api-key rl_… [--phone +14155550123] [--agent ID] [--yes] [--call-minutes 20] [--mail-minutes 10]';
 
-const misused = (line: string): never => {
-  console.error(`smoke: ${line}\nusage: ${USAGE}`);
-  process.exit(2);
-};
+const misused = misusedBy('smoke', USAGE);
 
 const OPTIONS = {
   url: { type: 'string' },
@@ -24,13 +21,7 @@ const OPTIONS = {
   'call-minutes': { type: 'string', default: '20' },
   'mail-minutes': { type: 'string', default: '10' },
 } as const;
-const { values } = (() => {
-  try {
-    return parseArgs({ options: OPTIONS, strict: true });
-  } catch (error) {
-    return misused((error as Error).message.split(/\n|\. /, 1).join(''));
-  }
-})();
+const { values } = optionsOf(OPTIONS, misused);
 
 const minutes = (name: 'call-minutes' | 'mail-minutes'): number => {
   const value = values[name];
