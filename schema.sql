@@ -248,6 +248,13 @@ create index if not exists calls_ended on ringleader.calls (campaign_id, ended_a
 create index if not exists calls_lead on ringleader.calls (lead_id, attempt);
 create index if not exists calls_analysis on ringleader.calls (campaign_id) where analysis_due_at is not null;
 
+-- Who refills the free slots of an account at this moment: one invocation, until then at the latest.
+create table if not exists ringleader.refills (
+  account_id uuid primary key,
+  token uuid not null,
+  lease_until timestamptz not null
+) with (fillfactor = 50);
+
 create table if not exists ringleader.call_results (
   call_id uuid primary key,
   account_id uuid not null,
@@ -440,6 +447,23 @@ begin
   perform ringleader.one_claimer();
 end $$;
 
+-- Takes the one refill of an account, unless somebody has it: then he looks once more before he gives it back. Called last, after all that
+-- its caller wrote: whoever gives the refill back waits for those who share this lock, and they wait for nobody.
+create function ringleader.take_refill(p_account uuid, p_token uuid, p_now timestamptz) returns boolean language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock_shared(74210002, hashtext(p_account::text));
+  if exists (select from ringleader.refills r where r.account_id = p_account and r.lease_until > p_now and r.token <> p_token) then return false; end if;
+  insert into ringleader.refills as r (account_id, token, lease_until) values (p_account, p_token, p_now + interval '1 minute')
+  on conflict (account_id) do update set token = excluded.token, lease_until = excluded.lease_until where r.lease_until <= p_now or r.token = p_token;
+  return found;
+end $$;
+
+-- Waits for everybody who has found the refill of this account taken and has not committed yet, and keeps others from looking.
+create function ringleader.before_refill_ends(p_account uuid) returns void language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(74210002, hashtext(p_account::text));
+end $$;
+
 -- ================================================================ rows as the API shows them
 
 create function ringleader.account_json(a ringleader.accounts) returns jsonb language sql stable as $$
@@ -526,6 +550,10 @@ create function ringleader.claimed_json(c ringleader.calls) returns jsonb langua
   from (select 1) one
   left join ringleader.leads l on l.id = c.lead_id
   left join ringleader.campaigns k on k.id = c.campaign_id
+$$;
+
+create function ringleader.refill_json(r ringleader.refills) returns jsonb language sql immutable as $$
+  select jsonb_build_object('account_id', r.account_id, 'token', r.token)
 $$;
 
 create function ringleader.taken_json(n ringleader.notifications) returns jsonb language sql stable as $$
@@ -845,109 +873,128 @@ begin
           from ringleader.api_keys k where k.key_hash = p_key_hash and (k.revoked_at is null or k.revoked_at > p_now));
 end $$;
 
--- Reserves up to p_limit due leads and waiting direct calls under system, account and campaign caps, at the pace allowed;
--- direct calls first, then max-min fair between accounts and between the campaigns of one.
-create function ringleader.claim_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int) returns jsonb
+-- The claim itself: reserves up to p_limit due leads and waiting direct calls under system, account and campaign caps, at the pace allowed;
+-- direct calls first, then max-min fair between accounts and between the campaigns of one. True when it reserved any.
+create function ringleader.reserve_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int) returns boolean language plpgsql as $$
+declare v_free int;
+begin
+  v_free := least(p_limit, p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));
+  if v_free <= 0 then return false; end if;
+  with act as materialized (           -- every live call is one entry of the partial index
+    select c.account_id, c.campaign_id, count(*)::int as n from ringleader.calls c where c.reserved_at is not null and c.released_at is null group by 1, 2
+  ), acc as materialized (             -- accounts with a free slot and a pace that allows a call now
+    select a.id, a.last_claimed_at, coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free,
+      case when a.calls_per_second is null then v_free
+           else least(greatest(1, ceil(a.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(a.pace_at, p_now - interval '1 minute')) * a.calls_per_second))::int end as pace
+    from ringleader.accounts a left join (select account_id, sum(n)::int as n from act group by 1) t on t.account_id = a.id
+    where a.max_concurrent_calls > coalesce(t.n, 0) and (a.calls_per_second is null or a.pace_at <= p_now)
+  ), lanes as materialized (           -- lanes with work, in an open window
+    select z.campaign_id, z.zone, z.rev, z.account_id, acc.free as a_free, coalesce(t.n, 0) as k_live,
+      coalesce(k.max_concurrent_calls, 2147483647) - coalesce(t.n, 0) as k_free,
+      case when k.calls_per_second is null then v_free
+           else least(greatest(1, ceil(k.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(k.pace_at, p_now - interval '1 minute')) * k.calls_per_second))::int end as k_pace,
+      acc.live as a_live, acc.last_claimed_at
+    from ringleader.campaign_zones z
+    join ringleader.campaigns k on k.id = z.campaign_id
+    join ringleader.agents g on g.id = k.agent_id
+    join acc on acc.id = z.account_id
+    left join act t on t.account_id = z.account_id and t.campaign_id = z.campaign_id
+    where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now
+      and k.status = 'active' and (k.starts_at is null or k.starts_at <= p_now) and (k.ends_at is null or k.ends_at > p_now)
+      and coalesce(k.max_concurrent_calls, 2147483647) > coalesce(t.n, 0) and (k.calls_per_second is null or k.pace_at <= p_now)
+      and g.paused_reason is null and g.hold_until <= p_now
+  ), probe as materialized (           -- the least loaded and longest unserved first
+    select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, 200)
+  ), cand as materialized (
+    select q.id, p.account_id, p.campaign_id, p.zone, p.k_live, p.k_free, p.k_pace, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
+    from probe p cross join lateral (
+      select l.id, l.phone, l.next_attempt_at, l.seq from ringleader.leads l
+      where l.campaign_id = p.campaign_id and l.zone = p.zone and l.status = 'waiting' and l.next_attempt_at <= p_now
+        and not exists (select from ringleader.calls o where o.account_id = p.account_id and o.phone = l.phone and o.reserved_at is not null and o.released_at is null)
+      order by l.next_attempt_at, l.seq limit least(v_free, p.k_free, p.a_free, p.k_pace)
+    ) q
+    union all
+    select q.id, acc.id, null, null, 0, v_free, v_free, q.phone, q.due_at, q.seq, 0
+    from acc cross join lateral (
+      select c.id, c.phone, c.due_at, c.seq from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
+      where c.account_id = acc.id and c.status = 'waiting' and c.due_at <= p_now and g.paused_reason is null and g.hold_until <= p_now
+        and not exists (select from ringleader.calls o where o.account_id = c.account_id and o.phone = c.phone and o.reserved_at is not null and o.released_at is null)
+      order by c.due_at, c.seq limit least(v_free, acc.free)
+    ) q
+  ), one_per_number as (
+    select *, row_number() over (partition by account_id, phone order by kind, due, seq) as same from cand
+  ), in_campaign as (
+    select *, row_number() over (partition by campaign_id, kind order by due, seq) as k_nth from one_per_number where same = 1
+  ), in_account as (                   -- in the account: direct first, then the campaign with the fewest live calls
+    select i.*, row_number() over (partition by account_id order by kind, k_live + k_nth, due, seq) as a_nth
+    from in_campaign i where kind = 0 or k_nth <= least(k_free, k_pace)
+  ), pick as materialized (            -- across accounts: whoever has the fewest live calls, ties to the longest unserved
+    select i.*, row_number() over (order by i.kind, acc.live + i.a_nth, acc.last_claimed_at, i.account_id) as nth
+    from in_account i join acc on acc.id = i.account_id
+    where i.a_nth <= least(acc.free, acc.pace)
+    order by nth limit v_free
+  ), lead as materialized (            -- a row that somebody edits right now is left for the next claim
+    select p.nth, l.* from pick p join ringleader.leads l on l.id = p.id where p.kind = 1 and l.status = 'waiting' for update of l skip locked
+  ), made as (
+    insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, claim_id, provider, reserved_at, lease_until, look_at, created_at)
+    select ringleader.nth_id(p_claim, l.nth::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
+      p_now, p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
+    from lead l join ringleader.campaigns k on k.id = l.campaign_id join ringleader.agents g on g.id = k.agent_id
+    returning id, account_id, campaign_id, lead_id
+  ), taken as (
+    update ringleader.leads l set status = 'calling', call_id = m.id from made m where l.id = m.lead_id
+  ), direct as (
+    update ringleader.calls c set status = 'reserved', claim_id = p_claim, reserved_at = p_now, due_at = null, reason = null,
+      lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes'
+    from pick p where p.kind = 0 and c.id = p.id and c.status = 'waiting' returning c.id, c.account_id
+  ), served as (
+    update ringleader.accounts a set last_claimed_at = p_now,
+      pace_at = case when a.calls_per_second is null then a.pace_at
+        else greatest(a.pace_at, p_now - make_interval(secs => (greatest(1, ceil(a.calls_per_second)) - 1) / a.calls_per_second)) + make_interval(secs => s.n / a.calls_per_second) end
+    from (select account_id, count(*) as n from (select account_id from made union all select account_id from direct) u group by 1) s where a.id = s.account_id
+  ), paced as (
+    update ringleader.campaigns k set pace_at =
+      greatest(k.pace_at, p_now - make_interval(secs => (greatest(1, ceil(k.calls_per_second)) - 1) / k.calls_per_second)) + make_interval(secs => s.n / k.calls_per_second)
+    from (select campaign_id, count(*) as n from made group by 1) s where k.id = s.campaign_id and k.calls_per_second is not null
+  )
+  -- Lanes found empty sleep until their next lead is due; while leads of the campaign are on a call, a retry may come: look again within a minute.
+  update ringleader.campaign_zones z set next_due_at = coalesce(least(
+      (select l.next_attempt_at from ringleader.leads l where l.campaign_id = z.campaign_id and l.zone = z.zone and l.status = 'waiting'
+       order by l.next_attempt_at, l.seq limit 1),
+      case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')
+  from probe p where z.campaign_id = p.campaign_id and z.zone = p.zone and z.rev = p.rev
+    and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1);
+  return exists (select from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved');
+end $$;
+
+-- When the pace alone holds work back, in one account or in all: the instant from which it no longer does.
+create function ringleader.next_pace_at(p_now timestamptz, p_account uuid) returns timestamptz language sql stable as $$
+  select min(greatest(a.pace_at, k.pace_at))
+  from ringleader.campaign_zones z join ringleader.campaigns k on k.id = z.campaign_id join ringleader.accounts a on a.id = k.account_id
+  where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now and k.status = 'active' and (p_account is null or k.account_id = p_account)
+    and (a.calls_per_second is not null or k.calls_per_second is not null) and greatest(a.pace_at, k.pace_at) > p_now
+$$;
+
+-- Reserves calls for whoever asks; the same claim id gets the same calls again. A refill (its account and token) that finds nothing looks
+-- once more when all that was freed meanwhile is committed, and only then gives the refill back: no freed slot is overlooked by both sides.
+create function ringleader.claim_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, p_refill_of uuid default null, p_refill uuid default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
-declare v_free int; v_next_pace timestamptz;
+declare v_next_pace timestamptz;
 begin
   perform ringleader.assert_app_role();
   perform ringleader.one_claimer();
   if not exists (select from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved') then
     perform ringleader.roll_windows(p_now);
-    v_free := least(p_limit, p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));
-    if v_free > 0 then
-      with act as materialized (           -- every live call is one entry of the partial index
-        select c.account_id, c.campaign_id, count(*)::int as n from ringleader.calls c where c.reserved_at is not null and c.released_at is null group by 1, 2
-      ), acc as materialized (             -- accounts with a free slot and a pace that allows a call now
-        select a.id, a.last_claimed_at, coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free,
-          case when a.calls_per_second is null then v_free
-               else least(greatest(1, ceil(a.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(a.pace_at, p_now - interval '1 minute')) * a.calls_per_second))::int end as pace
-        from ringleader.accounts a left join (select account_id, sum(n)::int as n from act group by 1) t on t.account_id = a.id
-        where a.max_concurrent_calls > coalesce(t.n, 0) and (a.calls_per_second is null or a.pace_at <= p_now)
-      ), lanes as materialized (           -- lanes with work, in an open window
-        select z.campaign_id, z.zone, z.rev, z.account_id, acc.free as a_free, coalesce(t.n, 0) as k_live,
-          coalesce(k.max_concurrent_calls, 2147483647) - coalesce(t.n, 0) as k_free,
-          case when k.calls_per_second is null then v_free
-               else least(greatest(1, ceil(k.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(k.pace_at, p_now - interval '1 minute')) * k.calls_per_second))::int end as k_pace,
-          acc.live as a_live, acc.last_claimed_at
-        from ringleader.campaign_zones z
-        join ringleader.campaigns k on k.id = z.campaign_id
-        join ringleader.agents g on g.id = k.agent_id
-        join acc on acc.id = z.account_id
-        left join act t on t.account_id = z.account_id and t.campaign_id = z.campaign_id
-        where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now
-          and k.status = 'active' and (k.starts_at is null or k.starts_at <= p_now) and (k.ends_at is null or k.ends_at > p_now)
-          and coalesce(k.max_concurrent_calls, 2147483647) > coalesce(t.n, 0) and (k.calls_per_second is null or k.pace_at <= p_now)
-          and g.paused_reason is null and g.hold_until <= p_now
-      ), probe as materialized (           -- the least loaded and longest unserved first
-        select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, 200)
-      ), cand as materialized (
-        select q.id, p.account_id, p.campaign_id, p.zone, p.k_live, p.k_free, p.k_pace, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
-        from probe p cross join lateral (
-          select l.id, l.phone, l.next_attempt_at, l.seq from ringleader.leads l
-          where l.campaign_id = p.campaign_id and l.zone = p.zone and l.status = 'waiting' and l.next_attempt_at <= p_now
-            and not exists (select from ringleader.calls o where o.account_id = p.account_id and o.phone = l.phone and o.reserved_at is not null and o.released_at is null)
-          order by l.next_attempt_at, l.seq limit least(v_free, p.k_free, p.a_free, p.k_pace)
-        ) q
-        union all
-        select q.id, acc.id, null, null, 0, v_free, v_free, q.phone, q.due_at, q.seq, 0
-        from acc cross join lateral (
-          select c.id, c.phone, c.due_at, c.seq from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
-          where c.account_id = acc.id and c.status = 'waiting' and c.due_at <= p_now and g.paused_reason is null and g.hold_until <= p_now
-            and not exists (select from ringleader.calls o where o.account_id = c.account_id and o.phone = c.phone and o.reserved_at is not null and o.released_at is null)
-          order by c.due_at, c.seq limit least(v_free, acc.free)
-        ) q
-      ), one_per_number as (
-        select *, row_number() over (partition by account_id, phone order by kind, due, seq) as same from cand
-      ), in_campaign as (
-        select *, row_number() over (partition by campaign_id, kind order by due, seq) as k_nth from one_per_number where same = 1
-      ), in_account as (                   -- in the account: direct first, then the campaign with the fewest live calls
-        select i.*, row_number() over (partition by account_id order by kind, k_live + k_nth, due, seq) as a_nth
-        from in_campaign i where kind = 0 or k_nth <= least(k_free, k_pace)
-      ), pick as materialized (            -- across accounts: whoever has the fewest live calls, ties to the longest unserved
-        select i.*, row_number() over (order by i.kind, acc.live + i.a_nth, acc.last_claimed_at, i.account_id) as nth
-        from in_account i join acc on acc.id = i.account_id
-        where i.a_nth <= least(acc.free, acc.pace)
-        order by nth limit v_free
-      ), lead as materialized (            -- a row that somebody edits right now is left for the next claim
-        select p.nth, l.* from pick p join ringleader.leads l on l.id = p.id where p.kind = 1 and l.status = 'waiting' for update of l skip locked
-      ), made as (
-        insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, claim_id, provider, reserved_at, lease_until, look_at, created_at)
-        select ringleader.nth_id(p_claim, l.nth::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
-          p_now, p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
-        from lead l join ringleader.campaigns k on k.id = l.campaign_id join ringleader.agents g on g.id = k.agent_id
-        returning id, account_id, campaign_id, lead_id
-      ), taken as (
-        update ringleader.leads l set status = 'calling', call_id = m.id from made m where l.id = m.lead_id
-      ), direct as (
-        update ringleader.calls c set status = 'reserved', claim_id = p_claim, reserved_at = p_now, due_at = null, reason = null,
-          lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes'
-        from pick p where p.kind = 0 and c.id = p.id and c.status = 'waiting' returning c.id, c.account_id
-      ), served as (
-        update ringleader.accounts a set last_claimed_at = p_now,
-          pace_at = case when a.calls_per_second is null then a.pace_at
-            else greatest(a.pace_at, p_now - make_interval(secs => (greatest(1, ceil(a.calls_per_second)) - 1) / a.calls_per_second)) + make_interval(secs => s.n / a.calls_per_second) end
-        from (select account_id, count(*) as n from (select account_id from made union all select account_id from direct) u group by 1) s where a.id = s.account_id
-      ), paced as (
-        update ringleader.campaigns k set pace_at =
-          greatest(k.pace_at, p_now - make_interval(secs => (greatest(1, ceil(k.calls_per_second)) - 1) / k.calls_per_second)) + make_interval(secs => s.n / k.calls_per_second)
-        from (select campaign_id, count(*) as n from made group by 1) s where k.id = s.campaign_id and k.calls_per_second is not null
-      )
-      -- Lanes found empty sleep until their next lead is due; while leads of the campaign are on a call, a retry may come: look again within a minute.
-      update ringleader.campaign_zones z set next_due_at = coalesce(least(
-          (select l.next_attempt_at from ringleader.leads l where l.campaign_id = z.campaign_id and l.zone = z.zone and l.status = 'waiting'
-           order by l.next_attempt_at, l.seq limit 1),
-          case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')
-      from probe p where z.campaign_id = p.campaign_id and z.zone = p.zone and z.rev = p.rev
-        and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1);
+    if not ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) then
+      v_next_pace := ringleader.next_pace_at(p_now, p_refill_of);
+      if p_refill_of is not null and v_next_pace is null then
+        perform ringleader.before_refill_ends(p_refill_of);
+        if not ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) then
+          delete from ringleader.refills r where r.account_id = p_refill_of and r.token = p_refill;
+        end if;
+      end if;
     end if;
   end if;
-  -- When only the pace holds work back: the instant from which it no longer does.
-  select min(greatest(a.pace_at, k.pace_at)) into v_next_pace
-  from ringleader.campaign_zones z join ringleader.campaigns k on k.id = z.campaign_id join ringleader.accounts a on a.id = k.account_id
-  where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now and k.status = 'active'
-    and (a.calls_per_second is not null or k.calls_per_second is not null) and greatest(a.pace_at, k.pace_at) > p_now;
   return jsonb_build_object(
     'calls', coalesce((select jsonb_agg(ringleader.claimed_json(c) order by c.seq) from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved'), '[]'),
     'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g)) from ringleader.agents g
@@ -1772,7 +1819,9 @@ begin
     -- Seen before. A read says what is true now and counts again; so does an event that could not be matched when it came.
     select * into e from ringleader.call_events x where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key' for no key update;
     if c.id is null or (e.fate <> 'parked' and p_fact ->> 'source' <> 'read') then
-      return jsonb_build_object('fate', case when c.id is null then e.fate else 'duplicate' end, 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false);
+      return jsonb_build_object('fate', case when c.id is null then e.fate else 'duplicate' end, 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false,
+        -- Ours, sent again because its answer was lost: the refill it took is still ours.
+        'refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account and x.token = p_event));
     end if;
   end if;
   if c.id is null then return jsonb_build_object('fate', 'parked', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
@@ -1784,7 +1833,26 @@ begin
   if c.campaign_id is not null and exists (select from ringleader.notifications n where n.campaign_id = c.campaign_id and n.next_attempt_at <= p_now) then
     r := r || '{"mail_due": true}';
   end if;
+  -- Whoever reads a call in the tick dispatches anyway.
+  if (r ->> 'released')::boolean and p_fact ->> 'source' = 'event' and ringleader.take_refill(p_account, p_event, p_now) then
+    r := r || jsonb_build_object('refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account));
+  end if;
   return r;
+end $$;
+
+-- Takes the one refill of the account for whoever has just added work; false: somebody has it and will see that work.
+create function ringleader.begin_refill(p_account uuid, p_now timestamptz, p_token uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return to_jsonb(ringleader.take_refill(p_account, p_token, p_now));
+end $$;
+
+-- Gives back a refill whose invocation has reached its limits: the next freed slot starts another, and the tick goes on meanwhile.
+create function ringleader.end_refill(p_account uuid, p_now timestamptz, p_token uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  delete from ringleader.refills r where r.account_id = p_account and r.token = p_token;
+  return to_jsonb(found);
 end $$;
 
 create function ringleader.note_unfound(p_account uuid, p_now timestamptz, p_call uuid) returns jsonb language plpgsql as $$

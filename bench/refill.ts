@@ -56,6 +56,7 @@ export const refill: Bench = {
         sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
         report: (type) => void reports.push(type),
         wake: () => Promise.resolve(),
+        handOver: () => Promise.resolve(),
         ctx: { waitUntil: (promise) => void left.push(promise) },
       };
     };

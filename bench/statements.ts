@@ -2,7 +2,7 @@
 import { Pool } from 'pg';
 import { compose } from '../lib/compose.ts';
 import type { Deps } from '../lib/deps.ts';
-import { dispatch } from '../lib/dial.ts';
+import { dispatch, refill } from '../lib/dial.ts';
 import type { Provider } from '../lib/providers/provider.ts';
 import { receiveWebhook } from '../lib/receive-webhook.ts';
 import { createSealer } from '../lib/seal.ts';
@@ -61,6 +61,7 @@ const count = async (server: Server, signed: boolean, lines: number, together: b
       sleep: () => Promise.resolve(),
       report: (type: string) => void reports.push(type),
       wake: () => Promise.resolve(),
+      handOver: () => Promise.resolve(),
       ctx: { waitUntil: () => undefined },
     };
     const deps: Deps = {
@@ -81,9 +82,10 @@ const count = async (server: Server, signed: boolean, lines: number, together: b
       };
       const applied = await receiveWebhook(deps, { accountId: owner.account, agentId: owner.agent, provider, request });
       // As the webhook's handler goes on after its answer.
-      if (applied?.released) deps.background('refill', (own) => dispatch(own));
+      const mine = applied?.refill;
+      if (mine) deps.background('refill', (own) => refill(own, mine));
     };
-    const refill = async (): Promise<void> => {
+    const goOn = async (): Promise<void> => {
       for (let work = later.shift(); work; work = later.shift()) await work();
     };
     await dispatch(deps);
@@ -91,9 +93,7 @@ const count = async (server: Server, signed: boolean, lines: number, together: b
       const batch = placed.splice(0, together ? lines : 1);
       for (let nth = 0; nth < FOUR.length; nth += 1) {
         for (const id of batch) await tell(id, nth);
-        // Slots that are freed in the same moment are refilled by one invocation; the others find nothing left to do.
-        if (together) later.splice(1);
-        await refill();
+        await goOn();
       }
     }
     const { rows } = await db.pool.query<{ n: number }>(

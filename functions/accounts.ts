@@ -12,7 +12,7 @@ import {
   Preferences,
   PreferencesPut,
 } from '../lib/contract.ts';
-import { dispatch } from '../lib/dial.ts';
+import { wakeDispatch } from '../lib/dial.ts';
 import { found, notFound, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
 
@@ -66,7 +66,7 @@ export const accountRoutes: readonly Route[] = [
     async handler(call) {
       const account = found(await call.deps.verbs.updateAccount(accountOf(call), call.deps.now(), call.body));
       // A higher cap or pace may let leads go that wait now (class 17).
-      call.deps.background('refill', (own) => dispatch(own));
+      wakeDispatch(call.deps, accountOf(call));
       return { status: 200, body: account };
     },
   }),

@@ -1,6 +1,7 @@
 /** Voice agents: who speaks, with whose credentials. Secrets are sealed before they reach the database and never come back out. */
 import { AgentCreate, AgentOut, AgentPatch, page, type Agent, type ProviderName } from '../lib/contract.ts';
 import type { Deps } from '../lib/deps.ts';
+import { wakeDispatch } from '../lib/dial.ts';
 import { Refusal } from '../lib/errors.ts';
 import { openAgent, webhookUrl } from '../lib/provider-agents.ts';
 import type { SealedAgent } from '../lib/verbs.ts';
@@ -143,6 +144,8 @@ export const agentRoutes: readonly Route[] = [
       requireParts(deps, before.provider, body, false);
       const patch = await sealedPatch(deps, body);
       const agent = found(await deps.verbs.updateAgent(account, deps.now(), params.id, patch));
+      // What its pause held back may go now (class 17).
+      if (before.paused_reason !== null && agent.paused_reason === null) wakeDispatch(deps, account);
       const moved = body.credentials !== undefined || body.provider_agent_id !== undefined;
       return { status: 200, body: await shown(deps, account, moved ? await register(deps, account, agent) : agent) };
     },

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import type { Deps } from '../lib/deps.ts';
 import { Call, CALL_STATUSES, CallEvent, DirectCallIn, DirectCallQueued, Id, page } from '../lib/contract.ts';
-import { cancelCall, placeDirectCall, type PlacedDirectCall } from '../lib/dial.ts';
+import { cancelCall, placeDirectCall, wakeDispatch, type PlacedDirectCall } from '../lib/dial.ts';
 import { normalisePhone } from '../lib/domain/phone.ts';
 import { Refusal } from '../lib/errors.ts';
 import { found, paged } from './respond.ts';
@@ -121,7 +121,10 @@ export const callRoutes: readonly Route[] = [
     refusals: [409],
     async handler(call) {
       const { deps, params } = call;
-      return { status: 200, body: found(await cancelCall(deps, accountOf(call), params.id)) };
+      const canceled = found(await cancelCall(deps, accountOf(call), params.id));
+      // A reservation held a slot.
+      if (canceled.released_at !== null) wakeDispatch(deps, accountOf(call));
+      return { status: 200, body: canceled };
     },
   }),
 ];

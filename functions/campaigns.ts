@@ -1,14 +1,10 @@
 /** Campaigns: the rules for calling a list of leads, and the switches that set it going. */
 import { Campaign, CampaignCreate, CampaignPatch, page } from '../lib/contract.ts';
-import type { Deps } from '../lib/deps.ts';
-import { dispatch } from '../lib/dial.ts';
+import { wakeDispatch } from '../lib/dial.ts';
 import { found, notFound, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
 
 const tag = 'Campaigns';
-
-/** Wakes the dispatcher once the answer has gone: whatever has just become due is dialled without waiting for the tick. */
-const refill = (deps: Deps): void => deps.background('refill', (own) => dispatch(own));
 
 /** POST /v1/campaigns/:id/start and its kin: one verb each, which says what is allowed when the state is wrong. */
 const move = (
@@ -29,7 +25,7 @@ const move = (
     async handler(call) {
       const { deps } = call;
       const campaign = found(await deps.verbs[verb](accountOf(call), deps.now(), call.params.id));
-      if (wakes) refill(deps);
+      if (wakes) wakeDispatch(deps, accountOf(call));
       return { status: 200, body: campaign };
     },
   });
@@ -90,7 +86,7 @@ export const campaignRoutes: readonly Route[] = [
     async handler(call) {
       const { deps, params, body } = call;
       const campaign = found(await deps.verbs.updateCampaign(accountOf(call), deps.now(), params.id, body));
-      if (campaign.status === 'active') refill(deps);
+      if (campaign.status === 'active') wakeDispatch(deps, accountOf(call));
       return { status: 200, body: campaign };
     },
   }),

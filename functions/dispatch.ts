@@ -6,16 +6,16 @@ import { dispatch } from '../lib/dial.ts';
 import { reconcile } from '../lib/reconcile.ts';
 import { sweep } from '../lib/summarise.ts';
 
-/** Calls looked at per tick: with the create-calls below, within 50 subrequests. */
+/** Calls looked at per tick, and create-calls: together within the platform's 50 subrequests with all else a tick asks for. */
 const LOOKS = 16;
-const CREATES = 20;
+const ASKS = 36;
 
 /** What one tick does, whoever composed its dependencies. Answers as {@link onTick}. */
 export const tick = async (deps: Deps): Promise<Date | null> => {
   const upkeep = await deps.verbs.tick(deps.now(), LOOKS);
   const completed = upkeep.completed + (await reconcile(deps, upkeep.look_at));
   if (completed > 0 || upkeep.mail_due) deps.background('summary', (own) => sweep(own));
-  const { unfinished } = await dispatch(deps, CREATES);
+  const { unfinished } = await dispatch(deps, ASKS - upkeep.look_at.length);
   const next = await deps.verbs.nextDue(deps.now());
   if (unfinished) return deps.now();
   return next === null ? null : new Date(next);

@@ -1,7 +1,7 @@
 /** Leads: uploaded as CSV or JSON, listed, and explained. */
 import * as z from 'zod';
 import { Explain, ImportReport, Lead, LEAD_STATUSES, LeadsIn, LeadWithCalls, page, TEMPERATURES } from '../lib/contract.ts';
-import { dispatch } from '../lib/dial.ts';
+import { wakeDispatch } from '../lib/dial.ts';
 import { importCsv, importJson } from '../lib/import-leads.ts';
 import { found, paged } from './respond.ts';
 import { accountOf, ById, pageQuery, route, type Route } from './route.ts';
@@ -33,7 +33,7 @@ export const leadRoutes: readonly Route[] = [
             declaredBytes: csv.declaredBytes,
           })
         : await importJson(deps, account, params.id, body.leads);
-      deps.background('refill', (own) => dispatch(own));
+      wakeDispatch(deps, account);
       return { status: 200, body: report };
     },
   }),

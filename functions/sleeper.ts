@@ -75,6 +75,8 @@ export interface Sleep {
   due(now: Date): Promise<{ version: number } | null>;
   /** Makes sure that a tick looks once what is about to be written has been committed. */
   wake(now: Date): Promise<void>;
+  /** Makes sure that the next tick looks: what it will find has been committed. */
+  handOver(now: Date): Promise<void>;
   /** Nothing is due before `next` (null: nothing at all). */
   settle(version: number, next: Date | null, now: Date): Promise<void>;
 }
@@ -94,6 +96,9 @@ export const openSleep = (namespace: SleeperNamespace): Sleep => {
     async wake(now) {
       await ask({ ask: 'wake', at: now.getTime() + WRITING_MS });
     },
+    async handOver(now) {
+      await ask({ ask: 'wake', at: now.getTime() });
+    },
     async settle(version, next, now) {
       const furthest = now.getTime() + LONGEST_SLEEP_MS;
       await ask({ ask: 'settle', version, due: Math.min(next?.getTime() ?? furthest, furthest) });
@@ -109,6 +114,17 @@ export const waker = (store: Sleep | undefined, now: () => Date, report: Invocat
       report('background_task_failed', error, { task: 'wake' }),
     ));
 };
+
+/** Leaves work to the next tick; a store that cannot be reached is reported, and the tick finds that work when it next looks by itself. */
+export const handerOver =
+  (store: Sleep | undefined, now: () => Date, report: Invocation['report']): (() => Promise<void>) =>
+  async () => {
+    try {
+      await store?.handOver(now());
+    } catch (error) {
+      report('background_task_failed', error, { task: 'hand_over' });
+    }
+  };
 
 /** Runs a cron unless nothing is due; afterwards nobody need look before the instant it answers with. */
 export const unlessAsleep = async <I extends Pick<Invocation, 'now' | 'report'>>(

@@ -4,7 +4,7 @@ import { compose, type Invocation } from '../lib/compose.ts';
 import type { ProviderName } from '../lib/contract.ts';
 import { withDb } from '../lib/db.ts';
 import type { Deps } from '../lib/deps.ts';
-import { dispatch } from '../lib/dial.ts';
+import { refill } from '../lib/dial.ts';
 import { DbError, Refusal } from '../lib/errors.ts';
 import { createProviders } from '../lib/providers/table.ts';
 import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
@@ -28,7 +28,8 @@ const textOf = async (request: Request): Promise<string> => {
 
 /** What the fact set free or finished is taken up after the answer has gone. */
 export const follow = (deps: Deps, applied: Applied): void => {
-  if (applied.released) deps.background('refill', (own) => dispatch(own));
+  const { refill: mine } = applied;
+  if (mine) deps.background('refill', (own) => refill(own, mine));
   if (applied.completed || applied.mail_due) deps.background('summary', (own) => sweep(own));
 };
 

@@ -7,7 +7,7 @@ import { createApp } from './app.ts';
 import { onSweep } from './campaign-complete.ts';
 import { onTick } from './dispatch.ts';
 import { errorToResponse, secured } from './respond.ts';
-import { openSleep, unlessAsleep, waker, type Sleep, type SleeperNamespace } from './sleeper.ts';
+import { handerOver, openSleep, unlessAsleep, waker, type Sleep, type SleeperNamespace } from './sleeper.ts';
 
 export { Sleeper } from './sleeper.ts';
 
@@ -52,6 +52,7 @@ export const createWorker = (options: WorkerOptions) => {
         sleep: (ms) => options.sleep(ms),
         report,
         wake: waker(sleepOf(env), () => options.now(), report),
+        handOver: handerOver(sleepOf(env), () => options.now(), report),
         elapsedMs: () => performance.now() - began,
         ctx,
       };

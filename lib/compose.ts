@@ -20,6 +20,8 @@ export interface Invocation {
   report: Report;
   /** Makes sure that a tick looks at what this invocation is about to write; asked again, it answers at once. */
   wake(): Promise<void>;
+  /** Makes sure that the next tick looks. */
+  handOver(): Promise<void>;
   ctx: { waitUntil(promise: Promise<unknown>): void };
 }
 
@@ -42,6 +44,7 @@ export const compose = (invocation: Invocation, db: VerbRunner): Deps => {
     mail: createMailer(config),
     sealer: createSealer(config.secretsKey),
     report,
+    handOver: () => invocation.handOver(),
     background: (name, work) =>
       runInBackground(invocation, name, async () => {
         await invocation.wake();

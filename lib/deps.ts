@@ -32,6 +32,8 @@ export interface Deps {
   mail: Mailer;
   sealer: Sealer;
   report: Report;
+  /** Leaves the rest to the tick: the next one looks, whatever it was told before. */
+  handOver(): Promise<void>;
   /**
    * Runs `work` after the answer has gone, on a connection of its own; whatever it throws is reported as `background_task_failed`.
    * At most 25 s of it can be relied upon.

@@ -7,7 +7,7 @@ import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
 import { openAgent, webhookUrl } from './provider-agents.ts';
 import { sweep } from './summarise.ts';
-import type { AgentSecrets, CallOutcome, ClaimedCall } from './verbs.ts';
+import type { AgentSecrets, CallOutcome, ClaimedCall, Refill } from './verbs.ts';
 import type * as z from 'zod';
 
 /** Calls claimed, fenced and created together. With the database that makes five of the platform's six connections. */
@@ -105,16 +105,18 @@ const byAccount = (calls: readonly ClaimedCall[]): Map<string, ClaimedCall[]> =>
 
 /**
  * Dials whatever is due, for whomever it is fair, until nothing is due or this invocation's limits are reached.
- * One account's failure never stops the others.
+ * One account's failure never stops the others. A refill, which it may be, is given back by the claim that finds nothing more.
  */
-export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES): Promise<Dispatched> => {
+export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES, mine?: Refill): Promise<Dispatched> => {
   let created = 0;
   for (let round = 0; round < MAX_ROUNDS && created < maxCreates && deps.elapsedMs() < MAX_MS; round += 1) {
     const limit = Math.min(BATCH, maxCreates - created);
-    const claim = await deps.verbs.claimCalls(deps.now(), deps.newId(), limit, deps.config.systemMaxConcurrentCalls);
+    const { systemMaxConcurrentCalls: cap } = deps.config;
+    const [refillOf, token] = [mine?.account_id ?? null, mine?.token ?? null];
+    const claim = await deps.verbs.claimCalls(deps.now(), deps.newId(), limit, cap, refillOf, token);
     if (claim.calls.length === 0) {
       const nap = claim.next_pace_at === null ? Infinity : Date.parse(claim.next_pace_at) - deps.now().getTime();
-      if (nap > MAX_NAP_MS) return { created, unfinished: false };
+      if (nap > MAX_NAP_MS) return { created, unfinished: nap < Infinity };
       await deps.sleep(Math.max(nap, 1));
       continue;
     }
@@ -132,6 +134,24 @@ export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES): Promise<Di
   return { created, unfinished: true };
 };
 
+/**
+ * Fills the free slots of an account, as its one refill: it ends when nothing is left to dial, and what it leaves at this
+ * invocation's limits is the next tick's. Should it die, its lease ends within a minute.
+ */
+export const refill = async (deps: Deps, mine: Refill): Promise<void> => {
+  const { unfinished } = await dispatch(deps, MAX_CREATES, mine);
+  if (!unfinished) return;
+  await deps.verbs.endRefill(mine.account_id, deps.now(), mine.token);
+  await deps.handOver();
+};
+
+/** Once the answer has gone, dials what it has just let go, unless a refill of the account is under way: that one will see it. */
+export const wakeDispatch = (deps: Deps, account: string): void =>
+  deps.background('refill', async (own) => {
+    const mine = { account_id: account, token: own.newId() };
+    if (await own.verbs.beginRefill(account, own.now(), mine.token)) await refill(own, mine);
+  });
+
 type CallRow = z.infer<typeof Call>;
 
 export interface PlacedDirectCall {
@@ -144,7 +164,7 @@ export interface PlacedDirectCall {
 /** Dials a direct call that was just requested, if a slot is free, and says where it stands. */
 export const placeDirectCall = async (deps: Deps, account: string, callId: string): Promise<PlacedDirectCall> => {
   await dispatch(deps, BATCH);
-  deps.background('refill', (own) => dispatch(own));
+  wakeDispatch(deps, account);
   const call = await deps.verbs.getCall(account, deps.now(), callId);
   if (call === null) throw new Error('a direct call vanished');
   if (call.status === 'failed') {

@@ -126,6 +126,10 @@ export interface CallFact {
   payload?: string;
 }
 
+/** The right to refill an account's free slots: one invocation has it at a time. */
+export const Refill = z.object({ account_id: c.Id, token: c.Id });
+export type Refill = z.infer<typeof Refill>;
+
 export const Applied = z.object({
   fate: z.enum(c.EVENT_FATES),
   call_id: c.Id.nullable(),
@@ -136,6 +140,8 @@ export const Applied = z.object({
   completed: z.boolean(),
   /** A mail of the campaign is due now. */
   mail_due: z.boolean().optional(),
+  /** The account's one refill, taken for whoever brought the fact; null or absent: nothing to refill, or somebody is at it. */
+  refill: Refill.nullish(),
 });
 export type Applied = z.infer<typeof Applied>;
 
@@ -274,8 +280,11 @@ export const VERBS = {
   // ---- system verbs: run across accounts under a policy of their own; the only ones that do
   /** Who a key belongs to; null for an unknown, revoked or expired one. */
   authenticate: system<[keyHash: string]>()('authenticate', z.object({ account_id: c.Id, api_key_id: c.Id }).nullable()),
-  /** Reserves up to `limit` due leads and direct calls under all caps at once. The same `claimId` returns the same calls. */
-  claimCalls: system<[claimId: string, limit: number, systemCap: number]>()(
+  /**
+   * Reserves up to `limit` due leads and direct calls under all caps at once. The same `claimId` returns the same calls. A refill
+   * (its account and token) that gets none and is not held by the pace has been given back.
+   */
+  claimCalls: system<[claimId: string, limit: number, systemCap: number, refillOf?: string | null, refill?: string | null]>()(
     'claim_calls',
     z.object({ calls: z.array(ClaimedCall), agents: z.array(AgentSecrets), next_pace_at: c.Instant.nullable() }),
   ),
@@ -402,6 +411,10 @@ export const VERBS = {
   ),
   /** Applies one fact to its call, forward only, each event key once. */
   applyFact: account<[agent: string, eventId: string, fact: CallFact]>()('apply_fact', Applied.nullable()),
+  /** Takes the account's one refill under a token of the caller's. False: somebody has it, and will see what was committed before. */
+  beginRefill: account<[token: string]>()('begin_refill', Flag),
+  /** Gives a refill back that its invocation's limits ended. */
+  endRefill: account<[token: string]>()('end_refill', Flag),
   /** The provider was asked and knows nothing (yet) of this call: look again later, or end it `unknown` once its lease is over. */
   noteUnfound: account<[call: string]>()('note_unfound', Applied.nullable()),
   /** A direct call enters the queue; refused when suppressed or outside its hours. */

@@ -1,7 +1,7 @@
 /** What somebody who is signed in can do on the pages: each visit calls the same verbs and use cases as the API. */
 import { Id, type RowError } from '../../lib/contract.ts';
 import type { Deps } from '../../lib/deps.ts';
-import { dispatch } from '../../lib/dial.ts';
+import { wakeDispatch } from '../../lib/dial.ts';
 import { Refusal } from '../../lib/errors.ts';
 import { importCsv } from '../../lib/import-leads.ts';
 import type * as z from 'zod';
@@ -32,9 +32,6 @@ const campaignId = (visit: Visit): string => {
   return id.data;
 };
 const now = (visit: Visit): Date => visit.viewer.now;
-
-/** Wakes the dispatcher once the answer has gone. */
-const refill = (deps: Deps): void => deps.background('refill', (own) => dispatch(own));
 
 export const showCampaigns = async (visit: Visit): Promise<Response> => {
   const asked = new URL(visit.request.url).searchParams.get('after');
@@ -118,7 +115,7 @@ export const upload = async (visit: Visit): Promise<Response> => {
     scripted ? pageAnswer(status, uploadResult(id, shown)) : showCampaign(visit, { status, upload: shown });
   try {
     const report = await (scripted ? importStreamed : importForm)(visit, id);
-    refill(visit.deps);
+    wakeDispatch(visit.deps, visit.account);
     return await answer(200, { kind: 'report', report });
   } catch (error) {
     if (!(error instanceof Refusal) || error.status === 404) throw error;
@@ -138,6 +135,6 @@ export const move =
       if (!(error instanceof Refusal) || error.status === 404) throw error;
       return showCampaign(visit, { status: error.status, error: error.message });
     }
-    if (action === 'start' || action === 'resume') refill(deps);
+    if (action === 'start' || action === 'resume') wakeDispatch(deps, visit.account);
     return seeOther(`/campaigns/${campaignId(visit)}`);
   };

@@ -20,6 +20,7 @@ export interface Ran {
 const TOLD = ['accounts', 'agents', 'campaigns', 'leads', 'calls', 'imports', 'suppressions', 'notifications'];
 /** In this order every row can be removed. */
 const EMPTIED = [
+  'refills',
   'call_events',
   'call_results',
   'calls',

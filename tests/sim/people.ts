@@ -1,6 +1,6 @@
 /** People at the API: they make campaigns, change their minds, and mend what was broken. Each act is one request, as its route serves it. */
 import type { Deps } from '../../lib/deps.ts';
-import { cancelCall, dispatch, placeDirectCall } from '../../lib/dial.ts';
+import { cancelCall, placeDirectCall, wakeDispatch } from '../../lib/dial.ts';
 import { Refusal } from '../../lib/errors.ts';
 import { importJson } from '../../lib/import-leads.ts';
 import { HOUR, MINUTE, SECOND, type Kernel } from './kernel.ts';
@@ -21,7 +21,6 @@ import { isTerminal } from './transitions.ts';
 type Seam = Pick<Deps, keyof Deps>;
 type Act = (deps: Seam) => Promise<void>;
 const REPEATS = 3;
-const refill = (deps: Seam): void => deps.background('refill', (own) => dispatch(own));
 
 export interface People {
   /** Makes the accounts with all they have, and starts what is to be started at once. */
@@ -49,7 +48,7 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
 
   const upload = async (deps: Seam, account: string, campaign: string, leads: LeadInput[]): Promise<void> => {
     const report = await importJson(deps, account, campaign, leads);
-    refill(deps);
+    wakeDispatch(deps, account);
     if (report.rows !== leads.length || report.imported + report.duplicates + report.invalid !== report.rows) {
       ledger.violated('#9 an import does not add up');
     }
@@ -78,7 +77,7 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
       await upload(deps, plan.id, campaign.id, campaign.leads);
       if (!campaign.started) continue;
       await verbs.startCampaign(plan.id, now(), campaign.id);
-      refill(deps);
+      wakeDispatch(deps, plan.id);
     }
   };
 
@@ -88,14 +87,14 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
       'resume',
       async (deps) => {
         await deps.verbs.resumeCampaign(plan.id, deps.now(), campaign);
-        refill(deps);
+        wakeDispatch(deps, plan.id);
       },
     ],
     (plan, campaign) => [
       'start',
       async (deps) => {
         await deps.verbs.startCampaign(plan.id, deps.now(), campaign);
-        refill(deps);
+        wakeDispatch(deps, plan.id);
       },
     ],
     (plan, campaign) => {
@@ -120,7 +119,7 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
         'edit',
         async (deps) => {
           const row = await deps.verbs.updateCampaign(plan.id, deps.now(), campaign, patch);
-          if (row?.status === 'active') refill(deps);
+          if (row?.status === 'active') wakeDispatch(deps, plan.id);
         },
       ];
     },
@@ -242,7 +241,7 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
               await verbs.cancelCampaign(campaign.account, now(), campaign.id);
             }
           }
-          refill(deps);
+          wakeDispatch(deps, campaign.account);
         });
       }
       return any;

@@ -5,7 +5,7 @@ import type { Config } from '../../lib/env.ts';
 import { DbError, Refusal, type ErrorType } from '../../lib/errors.ts';
 import { Unconfirmed } from '../../lib/receive-webhook.ts';
 import { bindVerbs } from '../../lib/verbs.ts';
-import { openSleep, Sleeper, waker, type Sleep } from '../../functions/sleeper.ts';
+import { handerOver, openSleep, Sleeper, waker, type Sleep } from '../../functions/sleeper.ts';
 import { SECOND, type Invocation, type Kernel } from './kernel.ts';
 import type { MailWorld } from './mail-world.ts';
 import { simProviders } from './phone-provider.ts';
@@ -116,7 +116,7 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
     };
 
   const depsOf = (running: Omit<Running, 'deps'>, session: SimSession, pending: (work: Promise<unknown>) => void): Deps => {
-    const { invocation, report, wake } = running;
+    const { invocation, report, sleep, wake } = running;
     return {
       config,
       now: () => new Date(kernel.now + invocation.skew),
@@ -129,6 +129,7 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
       mail: mails.mailer(invocation),
       sealer: { seal: (plain) => Promise.resolve(plain), open: (sealed) => Promise.resolve(sealed) },
       report,
+      handOver: handerOver(sleep, () => new Date(kernel.now + invocation.skew), report),
       background: (name, work) =>
         runInBackground({ ctx: { waitUntil: pending }, report }, name, async () => {
           await wake();
