@@ -1002,7 +1002,7 @@ begin
     'next_pace_at', ringleader.iso(v_next_pace));
 end $$;
 
--- The tick's upkeep. What fails for one campaign or call is left for the next tick and never stops the others.
+-- The tick's upkeep; p_limit is how many calls the caller can ask the provider about. What fails for one campaign or call is left for the next tick and never stops the others.
 create function ringleader.tick(p_now timestamptz, p_limit int) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
 declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb;
@@ -1011,21 +1011,25 @@ begin
   perform ringleader.roll_windows(p_now);
   -- Reservations nobody fenced: whoever claimed them is gone.
   for r in select c.id from ringleader.calls c where c.look_at <= p_now and c.status = 'reserved' and c.lease_until <= p_now
-           order by c.id limit p_limit for no key update skip locked loop
+           order by c.id limit 200 for no key update skip locked loop
     perform ringleader.give_back(r.id, 'the reservation expired', p_now, p_now);
     v_back := v_back + 1;
   end loop;
-  -- Calls nobody knows anything of, though the provider was asked or could not be asked: two ticks beyond the lease their slot is free.
+  -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later their slot is free.
   -- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
   for r in select c.id, c.reason from ringleader.calls c where c.look_at is not null
-           and (c.lease_until <= p_now - interval '2 minutes' or c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour')
-           and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') and c.looked_at is not null
-           order by c.id limit p_limit for no key update skip locked loop
+           and ((c.lease_until <= p_now - interval '2 minutes' and c.looked_at >= c.lease_until)
+             or ((c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour') and c.looked_at is not null))
+           and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
+           order by c.id limit 200 for no key update skip locked loop
     if ringleader.end_call(r.id, 'unknown', coalesce(r.reason, 'the provider did not say what became of it'), null, true, p_now) then v_done := v_done + 1; end if;
   end loop;
+  -- More calls have fallen silent than the provider can be asked about in two ticks: their slots are free all the same, and each is asked about in its turn.
+  update ringleader.calls c set released_at = p_now
+  where c.lease_until <= p_now - interval '2 minutes' and c.look_at is not null and c.released_at is null and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress');
   -- Analyses past their grace, the provider having been asked.
   for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.look_at is not null and c.analysis_due_at <= p_now and c.looked_at is not null
-           order by c.id limit p_limit for no key update skip locked loop
+           order by c.id limit 200 for no key update skip locked loop
     update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
     if r.campaign_id is not null and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
   end loop;
@@ -1045,10 +1049,10 @@ begin
   end loop;
   -- Remembered answers are kept for two days.
   delete from ringleader.idempotency_keys i where i.created_at <= p_now - interval '2 days';
-  -- What the provider must be asked about now; the next look is a minute away unless the answer says otherwise.
+  -- What the provider must be asked about now, those whose lease has ended first; the next look is a minute away unless the answer says otherwise.
   with due as (
     select c.id from ringleader.calls c where c.look_at <= p_now and (c.analysis_due_at is not null or c.status not in ('waiting', 'reserved'))
-    order by c.look_at limit p_limit for no key update skip locked
+    order by (c.lease_until <= p_now) desc nulls last, c.look_at limit p_limit for no key update skip locked
   ), looked as (
     update ringleader.calls c set looked_at = p_now, look_at = p_now + interval '1 minute' from due where c.id = due.id returning c.*
   )

@@ -5,6 +5,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onWebhook } from '../functions/webhooks.ts';
 import { webhookKey } from '../lib/auth.ts';
+import { createBackground } from '../lib/background.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
 import { useLocalEndpoint, withDb } from '../lib/db.ts';
 import { dispatch } from '../lib/dial.ts';
@@ -49,15 +50,18 @@ export const refill: Bench = {
     let left: Promise<unknown>[] = [];
     const invocation = (): Invocation => {
       const began = performance.now();
+      const report = (type: string): void => void reports.push(type);
+      const ctx = { waitUntil: (promise: Promise<unknown>): void => void left.push(promise) };
       return {
         config: { ...CONFIG, databaseUrl: db.appUrl, providerBaseUrls: { ...CONFIG.providerBaseUrls, bolna: bolna.url } },
         now: () => new Date(),
         elapsedMs: () => performance.now() - began,
         sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-        report: (type) => void reports.push(type),
+        report,
         wake: () => Promise.resolve(),
         handOver: () => Promise.resolve(),
-        ctx: { waitUntil: (promise) => void left.push(promise) },
+        background: createBackground({ report, ctx }),
+        ctx,
       };
     };
     const settle = async (): Promise<void> => {
@@ -69,6 +73,7 @@ export const refill: Bench = {
       const key = await webhookKey(CONFIG.secretsKey, owner.account, owner.agent);
       const first = invocation();
       await withDb(first, (own) => dispatch(compose(first, own)));
+      first.background.begin();
       await settle();
       const took: number[] = [];
       const answered: number[] = [];
@@ -81,7 +86,9 @@ export const refill: Bench = {
           body,
         });
         const began = performance.now();
-        const response = await onWebhook(invocation(), request, { provider: 'bolna', webhook_key: key });
+        const called = invocation();
+        const response = await onWebhook(called, request, { provider: 'bolna', webhook_key: key });
+        called.background.begin();
         answered.push(performance.now() - began);
         await settle();
         check(response.status === 200 && arrived.length === LINES + n + 1, `after ${n + 1} webhooks ${arrived.length} calls`);

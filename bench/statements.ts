@@ -62,6 +62,7 @@ const count = async (server: Server, signed: boolean, lines: number, together: b
       report: (type: string) => void reports.push(type),
       wake: () => Promise.resolve(),
       handOver: () => Promise.resolve(),
+      background: { run: () => undefined, begin: () => undefined },
       ctx: { waitUntil: () => undefined },
     };
     const deps: Deps = {

@@ -8,7 +8,7 @@ import { refill } from '../lib/dial.ts';
 import { DbError, Refusal } from '../lib/errors.ts';
 import { createProviders } from '../lib/providers/table.ts';
 import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
-import { sweep } from '../lib/summarise.ts';
+import { FEW_MAILS, sweep } from '../lib/summarise.ts';
 import type { Applied } from '../lib/verbs.ts';
 import { readBytes, refuseEncoded } from './input.ts';
 import { errorBody, errorToResponse, unauthorized } from './respond.ts';
@@ -30,7 +30,7 @@ const textOf = async (request: Request): Promise<string> => {
 export const follow = (deps: Deps, applied: Applied): void => {
   const { refill: mine } = applied;
   if (mine) deps.background('refill', (own) => refill(own, mine));
-  if (applied.completed || applied.mail_due) deps.background('summary', (own) => sweep(own));
+  if (applied.completed || applied.mail_due) deps.background('summary', (own) => sweep(own, FEW_MAILS));
 };
 
 /**

@@ -1,4 +1,5 @@
 /** The composition root: what the platform calls. Everything else is handed what it needs. */
+import { createBackground } from '../lib/background.ts';
 import type { Invocation } from '../lib/compose.ts';
 import { parseEnv, sentryDsnOf } from '../lib/env.ts';
 import { DbError, Misconfigured } from '../lib/errors.ts';
@@ -54,6 +55,7 @@ export const createWorker = (options: WorkerOptions) => {
         wake: waker(sleepOf(env), () => options.now(), report),
         handOver: handerOver(sleepOf(env), () => options.now(), report),
         elapsedMs: () => performance.now() - began,
+        background: createBackground({ report, ctx }),
         ctx,
       };
     } catch (error) {
@@ -73,7 +75,11 @@ export const createWorker = (options: WorkerOptions) => {
       }
       // Before anything is written, so that no tick sleeps over it; a form of our pages that changes nothing wakes one tick in vain.
       if (request.method !== 'GET' && request.method !== 'HEAD') await invocation.wake();
-      return app.answer(request, invocation);
+      try {
+        return await app.answer(request, invocation);
+      } finally {
+        invocation.background.begin();
+      }
     },
 
     /** Runs one cron. Failures are reported and end here: the next firing takes up what was left. */
@@ -92,6 +98,8 @@ export const createWorker = (options: WorkerOptions) => {
       } catch (error) {
         // What the database threw has been reported where it happened.
         if (!(error instanceof DbError || error instanceof Misconfigured)) invocation.report('unhandled_error', error, { cron });
+      } finally {
+        invocation.background.begin();
       }
     },
   };

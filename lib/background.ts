@@ -8,24 +8,43 @@ export interface BackgroundInvocation {
   ctx: { waitUntil(promise: Promise<unknown>): void };
 }
 
+export interface Background {
+  /**
+   * Runs `work` in its turn and reports whatever it throws, so that no background failure is ever silent. Work of a name that is
+   * still waiting for its turn is not queued twice.
+   * @param name says in reports which work it was
+   * @param type what its failure is called; mails have names of their own
+   */
+  run(name: string, work: () => Promise<void>, type?: ErrorType, context?: ReportContext): void;
+  /** The answer has gone: the work begins. */
+  begin(): void;
+}
+
 /**
- * Runs `work` in `waitUntil` and reports whatever it throws, so that no background failure is ever silent.
- * @param name says in reports which work it was
- * @param type what its failure is called; mails have names of their own
+ * The background work of one invocation: one piece after the other, and none before the answer, so that an invocation never holds
+ * more connections at once than the hungriest of its pieces.
  */
-export const runInBackground = (
-  { ctx, report }: BackgroundInvocation,
-  name: string,
-  work: () => Promise<void>,
-  type: ErrorType = 'background_task_failed',
-  context: ReportContext = {},
-): void => {
-  const run = async (): Promise<void> => {
-    try {
-      await work();
-    } catch (error) {
-      report(type, error, { ...context, task: name });
-    }
+export const createBackground = ({ ctx, report }: BackgroundInvocation): Background => {
+  const answered = Promise.withResolvers<void>();
+  const waiting = new Set<string>();
+  let last = answered.promise;
+  return {
+    run(name, work, type = 'background_task_failed', context = {}) {
+      if (waiting.has(name)) return;
+      waiting.add(name);
+      const before = last;
+      const inTurn = async (): Promise<void> => {
+        await before;
+        waiting.delete(name);
+        try {
+          await work();
+        } catch (error) {
+          report(type, error, { ...context, task: name });
+        }
+      };
+      last = inTurn();
+      ctx.waitUntil(last);
+    },
+    begin: () => answered.resolve(),
   };
-  ctx.waitUntil(run());
 };

@@ -1,6 +1,6 @@
 /** Fills the one seam: turns an invocation and its database into the {@link Deps} that use cases work with. */
 import { createSealer } from './auth.ts';
-import { runInBackground } from './background.ts';
+import type { Background } from './background.ts';
 import { withDb } from './db.ts';
 import type { Deps, Report } from './deps.ts';
 import type { Config } from './env.ts';
@@ -22,6 +22,8 @@ export interface Invocation {
   wake(): Promise<void>;
   /** Makes sure that the next tick looks. */
   handOver(): Promise<void>;
+  /** What is left for after the answer. */
+  background: Background;
   ctx: { waitUntil(promise: Promise<unknown>): void };
 }
 
@@ -46,7 +48,7 @@ export const compose = (invocation: Invocation, db: VerbRunner): Deps => {
     report,
     handOver: () => invocation.handOver(),
     background: (name, work) =>
-      runInBackground(invocation, name, async () => {
+      invocation.background.run(name, async () => {
         await invocation.wake();
         await withDb(invocation, (own) => work(compose(invocation, own)));
       }),

@@ -6,14 +6,14 @@ import type { Call } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
 import { openAgent, webhookUrl } from './provider-agents.ts';
-import { sweep } from './summarise.ts';
+import { FEW_MAILS, sweep } from './summarise.ts';
 import type { AgentSecrets, CallOutcome, ClaimedCall, Refill } from './verbs.ts';
 import type * as z from 'zod';
 
 /** Calls claimed, fenced and created together. With the database that makes five of the platform's six connections. */
 const BATCH = 4;
-/** Create-calls per invocation: well below 50 subrequests with everything else an invocation does. */
-const MAX_CREATES = 32;
+/** Create-calls per invocation: with a direct call's own before it and the mails after it, 40 subrequests. */
+const MAX_CREATES = 24;
 /** Real milliseconds after which no new batch begins; one batch more takes at most 5 s. */
 const MAX_MS = 15_000;
 /** Rounds per invocation, so that reservations which the fence gives back cannot keep one busy. */
@@ -97,7 +97,7 @@ const placeCalls = async (
   );
   if (outcomes.length === 0) return 0;
   const recorded = await deps.verbs.recordCalls(account, deps.now(), outcomes);
-  if (recorded.completed) deps.background('summary', (own) => sweep(own));
+  if (recorded.completed) deps.background('summary', (own) => sweep(own, FEW_MAILS));
   return outcomes.length;
 };
 
@@ -116,7 +116,7 @@ export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES, mine?: Refi
     const claim = await deps.verbs.claimCalls(deps.now(), deps.newId(), limit, cap, refillOf, token);
     if (claim.calls.length === 0) {
       const nap = claim.next_pace_at === null ? Infinity : Date.parse(claim.next_pace_at) - deps.now().getTime();
-      if (nap > MAX_NAP_MS) return { created, unfinished: nap < Infinity };
+      if (nap > Math.min(MAX_NAP_MS, MAX_MS - deps.elapsedMs())) return { created, unfinished: nap < Infinity };
       await deps.sleep(Math.max(nap, 1));
       continue;
     }

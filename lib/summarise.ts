@@ -22,9 +22,11 @@ const PAGE = 1000;
 const ATTACHMENT_LIMIT = Math.floor(((MESSAGE_LIMIT - 1_000_000) * 3) / 4);
 /** How long a link out of a mail works. */
 const LINK_DAYS = 7;
-/** The most mails of one sweep, and the real time after which it takes no further one: a platform's invocation is bounded. */
-const SWEEP_MAILS = 30;
-const SWEEP_MS = 12_000;
+/** What one sweep may ask of the mail provider, and the real time after which it takes nothing further: a platform's invocation is bounded. */
+const SWEEP_ASKS = 30;
+const SWEEP_MS = 16_000;
+/** What a sweep may ask that comes after the answer, in an invocation that has asked for other things before. */
+export const FEW_MAILS = 6;
 
 /** The types of mail that the configuration switches off. */
 export const offTypes = (config: Pick<Config, 'summaryEnabled'>): string[] => (config.summaryEnabled ? [] : ['campaign_summary']);
@@ -206,22 +208,20 @@ const lookUp = async (deps: MailDeps, mail: MailToLookUp): Promise<void> => {
  */
 export const sweep = async (
   deps: MailDeps & Pick<Deps, 'elapsedMs'>,
+  most = SWEEP_ASKS,
 ): Promise<{ sent: number; tried: number; completed: number }> => {
   const { verbs, now, config } = deps;
   const off = offTypes(config);
   const result = { sent: 0, tried: 0, completed: 0 };
-  while (result.tried < SWEEP_MAILS && (result.tried === 0 || deps.elapsedMs() < SWEEP_MS)) {
+  for (let asked = 0; asked < most && deps.elapsedMs() < SWEEP_MS;) {
     const { taken, look_up, completed } = await verbs.sweepNotifications(now(), deps.newId(), 1, off);
     result.completed += completed;
     for (const mail of look_up) await lookUp(deps, mail);
-    if (taken.length === 0 && look_up.length > 0) {
-      result.tried += 1;
-      continue;
-    }
     const [mail] = taken;
-    if (!mail) break;
+    if (!mail && look_up.length === 0) break;
+    asked += look_up.length + taken.length;
     result.tried += 1;
-    if ((await sendNotification(deps, mail)) === 'sent') result.sent += 1;
+    if (mail && (await sendNotification(deps, mail)) === 'sent') result.sent += 1;
   }
   return result;
 };

@@ -44,7 +44,7 @@ describe('a refill', () => {
     expect(told.filter((applied) => applied!.released)).toHaveLength(200);
     expect(rig.later).toHaveLength(1);
     await rig.goOn();
-    expect(rig.dialled).toHaveLength(32);
+    expect(rig.dialled).toHaveLength(24);
     expect(rig.handedOver).toBe(1);
     // It has been given back: the next slot that is freed starts another.
     const [next] = rig.dialled;

@@ -2,7 +2,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
 import * as z from 'zod';
-import { runInBackground } from '../../lib/background.ts';
+import { createBackground } from '../../lib/background.ts';
 import { DbError, Misconfigured, Refusal, type ErrorType } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
 import { createReporter, type ReporterOptions } from '../../lib/sentry.ts';
@@ -256,11 +256,11 @@ test('the words of our own errors pass; an address or a number in them does not'
 test('background work that fails is reported by its name, whatever it throws (class 34)', async () => {
   envelopes.length = 0;
   const { report, ctx, delivered } = open();
-  runInBackground({ report, ctx }, 'refill', () => Promise.reject(new TypeError('x')));
-  runInBackground({ report, ctx }, 'send_summary', () => Promise.reject(new Error('x')), 'campaign_summary_email_failed', {
-    count: 3,
-  });
-  runInBackground({ report, ctx }, 'fine', () => Promise.resolve());
+  const background = createBackground({ report, ctx });
+  background.run('refill', () => Promise.reject(new TypeError('x')));
+  background.run('send_summary', () => Promise.reject(new Error('x')), 'campaign_summary_email_failed', { count: 3 });
+  background.run('fine', () => Promise.resolve());
+  background.begin();
   await delivered();
   await delivered(); // the reports were handed over while the work was waited for
   const events = new Map(envelopes.map(eventIn).map(({ tags, contexts }) => [tags['error_type'], contexts.report]));
@@ -271,9 +271,36 @@ test('background work that fails is reported by its name, whatever it throws (cl
 
 test('background work that throws before its first await is reported too', async () => {
   const { report, ctx, lines, delivered } = open({ dsn: undefined });
-  runInBackground({ report, ctx }, 'at_once', () => {
+  const background = createBackground({ report, ctx });
+  background.run('at_once', () => {
     throw new Error('x');
   });
+  background.begin();
   await delivered();
   expect(JSON.parse(lines[0])).toMatchObject({ error_type: 'background_task_failed', task: 'at_once' });
+});
+
+test('background work waits for the answer, goes one after the other, and the same twice is done once', async () => {
+  const { report, ctx } = open({ dsn: undefined });
+  const background = createBackground({ report, ctx });
+  const seen: string[] = [];
+  const work = (name: string) => async (): Promise<void> => {
+    seen.push(`${name} begins`);
+    await Promise.resolve();
+    seen.push(`${name} ends`);
+  };
+  background.run('refill', work('refill'));
+  background.run('summary', work('summary'));
+  background.run('summary', work('summary'));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(seen).toEqual([]);
+  const over = Promise.withResolvers<void>();
+  background.run('last', async () => {
+    background.run('summary', work('summary'));
+    background.run('end', () => Promise.resolve(over.resolve()));
+  });
+  background.begin();
+  await over.promise;
+  const once = ['summary begins', 'summary ends'];
+  expect(seen).toEqual(['refill begins', 'refill ends', ...once, ...once]);
 });

@@ -4,7 +4,7 @@
  */
 import type { Change } from './database.ts';
 import type { Counts } from './faults.ts';
-import { MINUTE, type Kernel } from './kernel.ts';
+import { MINUTE, type Invocation, type Kernel } from './kernel.ts';
 import {
   accountRow,
   callRow,
@@ -39,6 +39,8 @@ export class Ledger {
   readonly counts: Counts = {};
   /** Mails that a person asked for again → how often. */
   readonly askedAgain = new Map<string, number>();
+  /** Told of every call that is given up as `unknown`, and by whom. */
+  onUnknown: (call: CallRow, by: Invocation) => void = () => undefined;
   /** Live calls past their lease → how many ticks have seen that. */
   readonly #overdue = new Map<string, { lease: number; ticks: number }>();
   readonly #kernel: Kernel;
@@ -59,6 +61,11 @@ export class Ledger {
     this.counts[what] = (this.counts[what] ?? 0) + 1;
   }
 
+  /** Keeps the highest of a figure. */
+  atMost(what: string, value: number): void {
+    this.counts[what] = Math.max(this.counts[what] ?? 0, value);
+  }
+
   isSuppressed(account: string, phone: string): boolean {
     return this.suppressed.has(numberKey(account, phone));
   }
@@ -73,15 +80,17 @@ export class Ledger {
   }
 
   /** Takes what one commit changed, then judges the state it left. */
-  commit(changes: readonly Change[]): void {
+  commit(changes: readonly Change[], by: Invocation): void {
     const added: CallRow[] = [];
     const fenced: CallRow[] = [];
+    const unknown: CallRow[] = [];
     const settled: string[] = [];
     // The calls first: a lead may only be judged by its call as it is now.
-    for (const change of changes) if (change.table === 'calls') this.#call(change, added, fenced);
+    for (const change of changes) if (change.table === 'calls') this.#call(change, { added, fenced, unknown });
     for (const change of changes) this.#other(change, settled);
     for (const call of added) this.#judgeSlot(call);
     for (const call of fenced) this.#judgeFence(call);
+    for (const call of unknown) this.onUnknown(call, by);
     for (const id of settled) this.#judgeSettled(id);
   }
 
@@ -91,7 +100,7 @@ export class Ledger {
     if (!allowed) this.violated(`#6 a ${what} went from ${from} to ${to}`);
   }
 
-  #call({ row }: Change, added: CallRow[], fenced: CallRow[]): void {
+  #call({ row }: Change, { added, fenced, unknown }: Record<'added' | 'fenced' | 'unknown', CallRow[]>): void {
     const call = callRow(row);
     const old = this.calls.get(call.id);
     this.calls.set(call.id, call);
@@ -103,6 +112,7 @@ export class Ledger {
       if (old.status !== call.status) {
         this.#moved('call', old.status, call.status, callMayMove(call.kind, old.status, call.status), call.id);
         if (call.status === 'placing') fenced.push(call);
+        if (call.status === 'unknown') unknown.push(call);
       }
       const verdict = old.disposition === 'completed' && call.disposition === 'voicemail';
       if (old.disposition !== null && old.disposition !== 'unknown' && old.disposition !== call.disposition && !verdict) {
@@ -188,6 +198,9 @@ export class Ledger {
       if (campaign?.settledAt !== null && !LEAD_FINAL.has(lead.status))
         this.violated('#7 a lead is open again in a settled campaign');
     }
+    // Its account's own list: that of another account suppresses nothing here.
+    if (lead.status === 'suppressed' && old.status !== 'suppressed' && !this.isSuppressed(lead.account, lead.phone))
+      this.violated('#8 a lead counts as suppressed whose account suppresses nothing of the kind');
     if (lead.attempts > old.attempts && campaign && lead.attempts > campaign.maxAttempts) {
       this.violated('#9 a lead has more attempts than its campaign allows');
     }
