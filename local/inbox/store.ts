@@ -1,7 +1,6 @@
-/** The mails that came in, kept in a journal, and Postmark's search over them. */
+/** The mails that came in, and Postmark's search over them. */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import type { Journal } from '../journal.ts';
 import type { Parsed, Received } from './postmark.ts';
 
 export interface Stored extends Received {
@@ -10,11 +9,9 @@ export interface Stored extends Received {
   ReceivedAt: string;
 }
 
-/** One mail as the journal keeps it. */
-export interface Entry {
+interface Entry {
   mail: Stored;
   parsed: Parsed;
-  /** Milliseconds since 1970, by the local clock. */
   at: number;
 }
 
@@ -50,16 +47,14 @@ const outbound = ({ mail, parsed }: Entry) => ({
   Sandboxed: false,
 });
 
-export const createStore = (clock: Pick<Clock, 'now'>, journal: Journal<Entry>) => {
-  const entries: Entry[] = [...journal.past];
+export const createStore = (clock: Pick<Clock, 'now'>) => {
+  const entries: Entry[] = [];
 
   return {
     add(parsed: Parsed): Stored {
       const now = clock.now();
       const mail: Stored = { MessageID: randomUUID(), ...parsed.received, ReceivedAt: now.toISOString() };
-      const entry = { mail, parsed, at: now.getTime() };
-      journal.append(entry);
-      entries.push(entry);
+      entries.push({ mail, parsed, at: now.getTime() });
       return mail;
     },
 

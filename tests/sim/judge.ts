@@ -1,8 +1,8 @@
 /** Judges what reaches the outside world: every dial when the provider receives it, every mail when it is accepted. */
-import { SECOND, type Kernel } from './kernel.ts';
+import { MINUTE, SECOND, type Invocation, type Kernel } from './kernel.ts';
 import type { Ledger } from './ledger.ts';
 import type { Accepted } from './mail-world.ts';
-import type { Dial, PhoneWorld } from './phone-world.ts';
+import { LAST_WORDS, type Dial, type PhoneWorld } from './phone-world.ts';
 import type { CallRow, CampaignRow } from './rows.ts';
 import { LEAD_FINAL } from './transitions.ts';
 import { createWallClock, isOpen } from './windows.ts';
@@ -50,6 +50,28 @@ export const judgeDial = (kernel: Kernel, ledger: Ledger, world: PhoneWorld, dia
   if (suppressed !== undefined && suppressed < kernel.now - TOLERANCE) ledger.violated('#10 a suppressed number was dialled');
   const campaign = call.campaign === null ? undefined : ledger.campaigns.get(call.campaign);
   if (campaign) judgeCampaignDial(kernel, ledger, dial, call, campaign);
+};
+
+/** How long ago the provider must have said its last word of a call that nobody may give up. */
+const KNOWN_FOR = 5 * MINUTE;
+
+/**
+ * In calm weather (`calmAt`) nobody may give a call up whose end the provider would have told when asked. Who began in foul weather
+ * may still act on what he saw then.
+ */
+export const judgeUnknown = (
+  kernel: Kernel,
+  ledger: Ledger,
+  world: PhoneWorld,
+  calmAt: number,
+  call: CallRow,
+  by: Invocation,
+): void => {
+  if (by.began < calmAt + KNOWN_FOR) return;
+  const execution = world.byAttempt.get(call.id);
+  const last = execution?.steps.at(-1);
+  if (execution && last && LAST_WORDS.has(last.word) && last.at <= kernel.now - KNOWN_FOR)
+    ledger.violated(`#11 a call was given up though the provider knew that it was ${execution.truth}`);
 };
 
 const hotInSubject = (subject: string): number => Number(/— (\d+) hot leads?$/.exec(subject)?.[1]);

@@ -46,6 +46,14 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
     }
   };
 
+  const start = (plan: AccountPlan, campaign: string): [string, Act] => [
+    'start',
+    async (deps) => {
+      await deps.verbs.startCampaign(plan.id, deps.now(), campaign);
+      wakeDispatch(deps, plan.id);
+    },
+  ];
+
   const upload = async (deps: Seam, account: string, campaign: string, leads: LeadInput[]): Promise<void> => {
     const report = await importJson(deps, account, campaign, leads);
     wakeDispatch(deps, account);
@@ -56,8 +64,7 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
     if (report.invalid > 0 || leads.some((lead) => !there.has(lead.phone))) ledger.violated('#9 a lead of an import is missing');
   };
 
-  const arriveOne = async (deps: Seam, plan: AccountPlan): Promise<void> => {
-    const { verbs, now } = deps;
+  const makeAccount = async ({ verbs, now }: Seam, plan: AccountPlan): Promise<void> => {
     await verbs.createAccount(plan.id, now(), 'Acme', 'owner@example.com', plan.timezone, plan.cap, random.uuid(), random.uuid());
     if (plan.pace !== null) await verbs.updateAccount(plan.id, now(), { calls_per_second: plan.pace });
     for (const agent of plan.agents) {
@@ -72,14 +79,17 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
         analysis_mapping: null,
       });
     }
-    for (const campaign of plan.campaigns) {
-      await verbs.createCampaign(plan.id, now(), campaign.id, campaign.fields);
-      await upload(deps, plan.id, campaign.id, campaign.leads);
-      if (!campaign.started) continue;
-      await verbs.startCampaign(plan.id, now(), campaign.id);
-      wakeDispatch(deps, plan.id);
-    }
   };
+
+  /** What a person does one after the other to get a campaign going, each a request. */
+  const arrivalOf = (plan: AccountPlan): [string, Act][] => [
+    ['account', (deps) => makeAccount(deps, plan)],
+    ...plan.campaigns.flatMap((campaign): [string, Act][] => [
+      ['create', async ({ verbs, now }) => void (await verbs.createCampaign(plan.id, now(), campaign.id, campaign.fields))],
+      ['upload', (deps) => upload(deps, plan.id, campaign.id, campaign.leads)],
+      ...(campaign.started ? [start(plan, campaign.id)] : []),
+    ]),
+  ];
 
   const acts: readonly ((plan: AccountPlan, campaign: string, agent: string) => [string, Act])[] = [
     (plan, campaign) => ['pause', async ({ verbs, now }) => void (await verbs.pauseCampaign(plan.id, now(), campaign))],
@@ -90,13 +100,7 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
         wakeDispatch(deps, plan.id);
       },
     ],
-    (plan, campaign) => [
-      'start',
-      async (deps) => {
-        await deps.verbs.startCampaign(plan.id, deps.now(), campaign);
-        wakeDispatch(deps, plan.id);
-      },
-    ],
+    start,
     (plan, campaign) => {
       if (!random.chance(0.3))
         return ['look', async ({ verbs, now }) => void (await verbs.getCampaign(plan.id, now(), campaign))];
@@ -192,14 +196,9 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
 
   return {
     async arrive() {
-      for (const plan of scenario.accounts) {
+      for (const [name, act] of scenario.accounts.flatMap(arrivalOf)) {
         const arriving = { over: false };
-        void platform
-          .call('arrive', async ({ deps, wake }) => {
-            await wake();
-            await arriveOne(deps, plan);
-          })
-          .finally(() => (arriving.over = true));
+        void request(name, act).finally(() => (arriving.over = true));
         while (!arriving.over) await kernel.step();
       }
     },

@@ -52,6 +52,8 @@ const OUTCOMES: readonly (readonly [Truth, number])[] = [
   ['canceled', 0.04],
 ];
 const WORDS: Readonly<Record<string, string>> = { no_answer: 'no-answer', busy: 'busy', failed: 'failed', canceled: 'canceled' };
+/** Words after which nothing more happens on the line. */
+export const LAST_WORDS: ReadonlySet<string> = new Set(['completed', 'ended', 'analyzed', ...Object.values(WORDS)]);
 
 export class PhoneWorld {
   readonly executions = new Map<string, Execution>();

@@ -101,14 +101,14 @@ export const drawRetry = (random: Random): NonNullable<CampaignIn['retry']> => (
   unknown_minutes: random.chance(0.4) ? random.int(1, 20) : null,
 });
 
-/** Few numbers, shared by campaigns and accounts, so that they meet. */
+/** Few numbers, shared by campaigns and accounts, so that they meet; a crowd has more. */
 const NUMBERS = 30;
-export const drawPhone = (random: Random, from = 0): string =>
-  `+141555501${String((from + random.int(0, NUMBERS - 1)) % 100).padStart(2, '0')}`;
+const CROWD = 100;
+export const drawPhone = (random: Random, of = NUMBERS): string => `+141555501${String(random.int(0, of - 1)).padStart(2, '0')}`;
 
 export const drawLeads = (random: Random, n: number): LeadInput[] =>
   Array.from({ length: n }, () => ({
-    phone: drawPhone(random),
+    phone: drawPhone(random, n > NUMBERS ? CROWD : NUMBERS),
     ...(random.chance(0.25) ? { timezone: random.pick(ZONES) } : {}),
     ...(random.chance(0.3) ? { name: 'Ann Example', company: 'Example' } : {}),
   }));
@@ -128,18 +128,18 @@ const drawCampaign = (random: Random, now: number, agent: AgentPlan, accountZone
       window: drawWindow(random, timezone ?? accountZone, now),
       starts_at: startsAt === null ? null : new Date(startsAt).toISOString(),
       ends_at: endsAt === null ? null : new Date(endsAt).toISOString(),
-      max_concurrent_calls: maybe(random, 0.5, () => random.int(1, 4)),
+      max_concurrent_calls: maybe(random, crowd ? 0.2 : 0.5, () => random.int(1, crowd ? 40 : 4)),
       calls_per_second: maybe(random, 0.2, () => random.between(0.05, 2)),
       retry: drawRetry(random),
       analysis_grace_minutes: random.int(0, 30),
     },
-    leads: drawLeads(random, crowd ? random.int(20, 30) : random.int(1, 6)),
+    leads: drawLeads(random, crowd ? random.int(20, 80) : random.int(1, 6)),
     started: random.chance(0.85),
   };
 };
 
 export const drawScenario = (random: Random, now: number): Scenario => {
-  const crowd = random.chance(0.04);
+  const crowd = random.chance(0.03);
   const accounts = Array.from({ length: random.pick([1, 1, 1, 2, 2, 3]) }, (): AccountPlan => {
     const timezone = random.pick(ZONES);
     const agents = Array.from({ length: random.pick([1, 1, 2]) }, (): AgentPlan => ({
@@ -149,7 +149,7 @@ export const drawScenario = (random: Random, now: number): Scenario => {
     return {
       id: random.uuid(),
       timezone,
-      cap: random.int(1, crowd ? 10 : 5),
+      cap: random.int(1, crowd ? 60 : 5),
       pace: maybe(random, 0.15, () => random.between(0.1, 3)),
       agents,
       campaigns: Array.from({ length: random.pick([1, 1, 2]) }, () =>
@@ -157,5 +157,5 @@ export const drawScenario = (random: Random, now: number): Scenario => {
       ),
     };
   });
-  return { systemCap: random.int(2, crowd ? 16 : 8), accounts };
+  return { systemCap: random.int(2, crowd ? 100 : 8), accounts };
 };

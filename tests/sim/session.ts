@@ -130,7 +130,7 @@ export class SimSession implements VerbRunner {
     });
     this.#shared.statements += 1;
     kernel.trace(name, verb, `${params.slice(1).join(' ')} → ${ran.text}`);
-    ledger.commit(ran.changes);
+    ledger.commit(ran.changes, this.#invocation);
     this.#judge(verb, params, ran.text);
     if (kernel.strikes('db_ack_lost', this.#invocation)) throw lost();
     return JSON.parse(ran.text);

@@ -8,7 +8,7 @@ import { sweep } from '../../lib/summarise.ts';
 import { withInstantCrypto } from './crypto.ts';
 import type { SimDatabase } from './database.ts';
 import type { Counts } from './faults.ts';
-import { judgeDial, judgeMail } from './judge.ts';
+import { judgeDial, judgeMail, judgeUnknown } from './judge.ts';
 import { DAY, HOUR, Kernel, MINUTE, SECOND } from './kernel.ts';
 import { Ledger } from './ledger.ts';
 import { MailWorld } from './mail-world.ts';
@@ -38,7 +38,7 @@ const REPEATS = [1, 5, 30, 120];
 const UNANSWERED = 30 * SECOND;
 const HORIZON = 30 * DAY;
 /** Statements after which a seed is taken for one that never rests. */
-const RESTLESS = 15_000;
+const RESTLESS = 40_000;
 /** Times that people come back to what stopped in calm weather. */
 const MENDS = 20;
 
@@ -230,6 +230,7 @@ export const simulate = async (database: SimDatabase, seed: number, events = 50)
     kernel.faults.on = true;
     const calmAt = kernel.now + random.between(0.3, 3) * HOUR;
     people.interfere(calmAt);
+    ledger.onUnknown = (call, by) => judgeUnknown(kernel, ledger, world, calmAt, call, by);
     kernel.after(calmAt - kernel.now, () => {
       kernel.faults.on = false;
       shared.readOnlyUntil = 0;

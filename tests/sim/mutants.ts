@@ -1,0 +1,277 @@
+/**
+ * Planted bugs: text patches of the real source and schema, at least one for each invariant. A suite that lets one of them live proves
+ * nothing by passing. The invariants themselves stand in docs/reliability.md.
+ */
+
+export interface Patch {
+  /** From the root of the project. */
+  file: string;
+  /** Stands exactly once in it. */
+  find: string;
+  put: string;
+}
+export interface Mutant {
+  /** What the planted bug does. */
+  name: string;
+  /** Whose number a violation must bear, save that whatever is noticed first counts as a kill. */
+  invariant: number;
+  patches: readonly Patch[];
+  /** A seed that kills it; others are tried when the source has moved on. */
+  seed: number;
+}
+
+const schema = (find: string, put: string): Patch => ({ file: 'schema.sql', find, put });
+const source = (file: string, find: string, put: string): Patch => ({ file, find, put });
+
+/** Killed by the simulator. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'the system’s cap counts nothing',
+    invariant: 1,
+    patches: [
+      schema(
+        'p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));\n    if v_free > 0',
+        'p_system_cap);\n    if v_free > 0',
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'the account’s cap is the most per claim',
+    invariant: 1,
+    patches: [
+      schema(
+        'coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free',
+        'coalesce(t.n, 0) as live, a.max_concurrent_calls as free',
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a create-call without an answer is asked again',
+    invariant: 2,
+    patches: [
+      source(
+        'lib/dial.ts',
+        "  const expected = outcome.outcome === 'accepted'",
+        "  if (outcome.outcome === 'unknown' && deadline < Infinity) return createCall(deps, call, agent, Infinity);\n  const expected = outcome.outcome === 'accepted'",
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a create-call without an answer goes back to the queue',
+    invariant: 4,
+    patches: [
+      source(
+        'lib/dial.ts',
+        '  return { call_id: call.call_id, ...outcome };',
+        "  if (outcome.outcome === 'unknown') return { call_id: call.call_id, outcome: 'refused', refusal: 'later', reason: 'no answer' };\n  return { call_id: call.call_id, ...outcome };",
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'the fence does not look at the window',
+    invariant: 3,
+    patches: [
+      schema("      elsif w.opens_at is null or w.opens_at > p_now then v_reason := 'outside the calling window';\n", ''),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'the fence does not look at the campaign',
+    invariant: 3,
+    patches: [schema("if k.status <> 'active' then v_reason := format('the campaign is %s', k.status);", 'if false then null;')],
+    seed: 0,
+  },
+  {
+    name: 'windows are worked out once, with today’s offset from UTC',
+    invariant: 3,
+    patches: [
+      schema(
+        'perform ringleader.roll_windows(p_now);\n    v_free',
+        "update ringleader.campaign_zones set opens_at = opens_at + interval '1 day', closes_at = closes_at + interval '1 day' where closes_at <= p_now;\n    v_free",
+      ),
+      schema("      elsif w.opens_at is null or w.opens_at > p_now then v_reason := 'outside the calling window';\n", ''),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a worker that stalled after its fence dials all the same',
+    invariant: 4,
+    patches: [source('lib/dial.ts', 'if (deps.elapsedMs() > deadline) {', 'if (deadline < 0) {')],
+    seed: 0,
+  },
+  {
+    name: 'nobody takes back a reservation whose worker is gone',
+    invariant: 5,
+    patches: [schema("    perform ringleader.give_back(r.id, 'the reservation expired', p_now, p_now);\n", '')],
+    seed: 0,
+  },
+  {
+    name: 'a call that has ended ends again with the next event',
+    invariant: 6,
+    patches: [schema('elsif v_rank = 10 and ringleader.call_rank(c.status) < 10 then', 'elsif v_rank = 10 then')],
+    seed: 0,
+  },
+  {
+    name: 'states move back with late events',
+    invariant: 6,
+    patches: [
+      schema(
+        'elsif v_rank > ringleader.call_rank(c.status) and v_rank < 9 and ringleader.call_rank(c.status) < 9 then',
+        'elsif v_rank < 9 and ringleader.call_rank(c.status) < 9 then',
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'events that came before the create-call’s answer stay parked',
+    invariant: 6,
+    patches: [
+      schema('      v_done := ringleader.unpark(c.id, p_now) or v_done;\n', ''),
+      schema(' and ringleader.unpark(c.id, p_now) then', ' and false then'),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a mail without an answer is sent again',
+    invariant: 7,
+    patches: [source('lib/summarise.ts', "later: 'again', unknown: 'unknown'", "later: 'again', unknown: 'again'")],
+    seed: 0,
+  },
+  {
+    name: 'a mail whose sender is gone is sent again',
+    invariant: 7,
+    patches: [
+      schema(
+        "set status = 'unknown', reason = 'the worker was lost while sending; it may have been sent'",
+        "set status = 'pending', reason = 'the worker was lost while sending; it may have been sent'",
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a campaign is complete although an analysis may still come',
+    invariant: 7,
+    patches: [
+      schema(
+        '  if (select c.id from ringleader.calls c where c.campaign_id = p_campaign and c.analysis_due_at is not null limit 1) is not null then return false; end if;\n',
+        '',
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a campaign is complete although a lead is on a call',
+    invariant: 7,
+    patches: [
+      schema(
+        "l.status in ('waiting', 'calling') limit 1) is not null then return false; end if;\n  if (select i.id",
+        "l.status in ('waiting') limit 1) is not null then return false; end if;\n  if (select i.id",
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a suppression reaches every account, and row-level security lets it',
+    invariant: 8,
+    patches: [
+      schema(
+        "where l.account_id = p_account and l.status = 'waiting' and l.phone in",
+        "where l.status = 'waiting' and l.phone in",
+      ),
+      schema("using (%2$I = nullif(current_setting('ringleader.account', true), '')::uuid)", 'using (true)'),
+      schema("with check (%2$I = nullif(current_setting('ringleader.account', true), '')::uuid)$p$", 'with check (true)$p$'),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a call goes out through whichever agent was made first',
+    invariant: 8,
+    patches: [
+      schema(
+        "'reserved', l.attempts + 1, p_claim, g.provider,",
+        "'reserved', l.attempts + 1, p_claim, g.provider,".replace(
+          'g.provider',
+          '(select x.provider from ringleader.agents x order by x.seq limit 1)',
+        ),
+      ),
+      schema(
+        "l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone",
+        "l.account_id, 'campaign', l.campaign_id, l.id, (select x.id from ringleader.agents x order by x.seq limit 1), l.phone",
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a reservation that was given back costs an attempt',
+    invariant: 9,
+    patches: [schema('attempts = least(x.attempts, c.attempt - 1)', 'attempts = c.attempt')],
+    seed: 0,
+  },
+  {
+    name: 'the last attempt is followed by one more',
+    invariant: 9,
+    patches: [
+      schema('l.attempts < k.max_attempts and k.settled_at is null', 'l.attempts <= k.max_attempts and k.settled_at is null'),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'suppressions count only at the claim',
+    invariant: 10,
+    patches: [
+      schema(
+        "    elsif exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = c.phone) then v_reason := 'suppressed';\n",
+        '',
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'the provider is never asked what became of a call',
+    invariant: 11,
+    patches: [source('functions/dispatch.ts', '(await reconcile(deps, upkeep.look_at))', '0')],
+    seed: 0,
+  },
+  {
+    name: 'an analysis is waited for without end',
+    invariant: 11,
+    patches: [schema('    update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;\n', '')],
+    seed: 0,
+  },
+  {
+    name: 'a retry wakes nobody',
+    invariant: 11,
+    patches: [
+      schema(
+        "          case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')",
+        "          null), 'infinity')",
+      ),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'work after the answer fails in silence and alone',
+    invariant: 12,
+    patches: [source('lib/background.ts', '      report(type, error, { ...context, task: name });', '      throw error;')],
+    seed: 0,
+  },
+  {
+    name: 'an invocation dials until nothing is left to dial',
+    invariant: 13,
+    patches: [
+      source('lib/dial.ts', 'const MAX_CREATES = 32;', 'const MAX_CREATES = 3200;'),
+      source('functions/dispatch.ts', 'const CREATES = 20;', 'const CREATES = 2000;'),
+    ],
+    seed: 0,
+  },
+  {
+    name: 'an invocation dials all at once',
+    invariant: 13,
+    patches: [source('lib/dial.ts', 'const BATCH = 4;', 'const BATCH = 16;')],
+    seed: 0,
+  },
+];
