@@ -110,8 +110,16 @@ const answerOnce = async (
   return idempotently(deps, useFor(await mint.id('account')), null, () => Promise.resolve(made));
 };
 
-const answerTo = async (route: ApiRoute, deps: Deps, request: Request, given: Record<string, string>): Promise<Answer> => {
+const answerTo = async (
+  route: ApiRoute,
+  deps: Deps,
+  wake: Invocation['wake'],
+  request: Request,
+  given: Record<string, string>,
+): Promise<Answer> => {
   const account = await authorise(route, deps, request.headers);
+  // Before anything is written, so that no tick sleeps over it; after the key, so that strangers keep nobody awake.
+  if (route.method !== 'GET') await wake();
   const params = paramsOf(route, given);
   const query: unknown = validate(route.query ?? Nothing, queryOf(new URL(request.url)), 'query');
   const key = route.creates ? idempotencyKey(request.headers) : null;
@@ -154,7 +162,7 @@ const serve = (route: ApiRoute, invocation: Invocation, request: Request, given:
   const { promise, resolve } = Promise.withResolvers<Response>();
   const name = `${route.method} ${route.path}`;
   const work = withDb(invocation, async (db) => {
-    const answer = await answerTo(route, compose(invocation, db), request, given);
+    const answer = await answerTo(route, compose(invocation, db), () => invocation.wake(), request, given);
     if (!('stream' in answer)) return resolve(timed(toResponse(answer), db.stats));
     const { stream, ended } = watched(answer.stream);
     resolve(timed(toResponse({ ...answer, stream }), db.stats));

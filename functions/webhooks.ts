@@ -46,6 +46,7 @@ export const onWebhook = async (
     const owner = await openWebhookKey(invocation.config.secretsKey, params.webhook_key ?? '');
     const provider = Object.entries(createProviders(invocation.config)).find(([name]) => name === params.provider)?.[1];
     if (owner === null || provider === undefined) throw unauthorized();
+    await invocation.wake();
     const body = await textOf(request);
     const incoming = { ...owner, provider, request: { headers: request.headers, url: request.url, body } };
     const applied = await withDb(invocation, async (db) => {

@@ -73,8 +73,6 @@ export const createWorker = (options: WorkerOptions) => {
       } catch (error) {
         return secured(errorToResponse(error, createReporter({ dsn: undefined, ctx }), 'configuration'));
       }
-      // Before anything is written, so that no tick sleeps over it; a form of our pages that changes nothing wakes one tick in vain.
-      if (request.method !== 'GET' && request.method !== 'HEAD') await invocation.wake();
       try {
         return await app.answer(request, invocation);
       } finally {

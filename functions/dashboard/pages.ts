@@ -70,6 +70,7 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
             return pageAnswer(path === '/' ? 200 : 401, signInPage(safeNext(next), null));
           }
           viewer = session.viewer;
+          if (method === 'POST') await invocation.wake();
           const response = await handler({ deps, viewer, account: viewer.account.id, request, params });
           if (session.renewed !== null) response.headers.append('set-cookie', session.renewed);
           return response;
