@@ -9,6 +9,8 @@ const longTests = ['tests/**/*.long.test.ts'];
 export default defineConfig({
   test: {
     reporters: ['default', './tests/support/count-reporter.ts'],
+    // What a test that passes prints is noise; a test that fails shows its logs.
+    silent: 'passed-only',
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 20_000,

@@ -19,12 +19,15 @@ import { MAIL_CSP, PAGE_CSP, listPage, mailHtml, mailPage } from './inbox/page.t
 import { MESSAGE_LIMIT, PostmarkRefusal, parseMail } from './inbox/postmark.ts';
 import type { Parsed } from './inbox/postmark.ts';
 import { createStore } from './inbox/store.ts';
-import type { Store, Stored } from './inbox/store.ts';
+import type { Entry, Store, Stored } from './inbox/store.ts';
+import { forgetful, type Journal } from './journal.ts';
 
 export interface InboxOptions {
   clock: Pick<Clock, 'now'>;
   /** 0, the default, takes a free one. */
   port?: number;
+  /** Where mails are kept from one start to the next; without it they are not. */
+  journal?: Journal<Entry>;
 }
 
 /** Times that `limit@` and `down@` say no to a mail. */
@@ -139,8 +142,8 @@ const show = (store: Store, path: string, query: URLSearchParams): Answer | unde
 };
 
 /** Starts the inbox on loopback. @throws when the port is taken */
-export const startInbox = async ({ clock, port = 0 }: InboxOptions): Promise<Edge> => {
-  const store = createStore(clock);
+export const startInbox = async ({ clock, port = 0, journal = forgetful() }: InboxOptions): Promise<Edge> => {
+  const store = createStore(clock, journal);
   const send = sender(store);
 
   const route = (request: EdgeRequest): Reply => {

@@ -6,6 +6,7 @@ import { type Clock, createClock } from './clock.ts';
 import { type DataDirectory, openDataDirectory } from './data-directory.ts';
 import { ensureAccount, LOCAL_EMAIL } from './first-account.ts';
 import { startInbox } from './inbox.ts';
+import { openJournal } from './journal.ts';
 import { APP_ROLE, migrate } from './migrate.ts';
 import { startNeonProxy } from './neon-proxy.ts';
 import { startPhoneNetwork } from './phone-network.ts';
@@ -82,10 +83,10 @@ interface Ends {
   sentry: string;
 }
 
-const startEnds = async (clock: Clock, unwind: Unwind): Promise<Ends> => {
+const startEnds = async (clock: Clock, directory: DataDirectory, unwind: Unwind): Promise<Ends> => {
   const phoneNetwork = await startPhoneNetwork({ clock });
   await unwind.add(() => phoneNetwork.stop());
-  const inbox = await startInbox({ clock });
+  const inbox = await startInbox({ clock, journal: openJournal(directory.at('inbox/messages.jsonl')) });
   await unwind.add(() => inbox.stop());
   const sentry = await startSentrySink({});
   await unwind.add(() => sentry.stop());
@@ -144,7 +145,7 @@ export async function startStack(options: StackOptions, unwind: Unwind): Promise
 
   const proxy = await startNeonProxy({ postgres: { socketPath: postgres.socketPath } });
   await unwind.add(() => proxy.stop());
-  const ends = await startEnds(clock, unwind);
+  const ends = await startEnds(clock, directory, unwind);
   say('Neon stand-in, phone network, inbox and Sentry sink are up.');
 
   const port = options.port || (await freePort());

@@ -1,6 +1,7 @@
-/** The mails that came in, and Postmark's search over them. */
+/** The mails that came in, kept in a journal, and Postmark's search over them. */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import type { Journal } from '../journal.ts';
 import type { Parsed, Received } from './postmark.ts';
 
 export interface Stored extends Received {
@@ -9,9 +10,11 @@ export interface Stored extends Received {
   ReceivedAt: string;
 }
 
-interface Entry {
+/** One mail as the journal keeps it. */
+export interface Entry {
   mail: Stored;
   parsed: Parsed;
+  /** Milliseconds since 1970, by the local clock. */
   at: number;
 }
 
@@ -47,14 +50,16 @@ const outbound = ({ mail, parsed }: Entry) => ({
   Sandboxed: false,
 });
 
-export const createStore = (clock: Pick<Clock, 'now'>) => {
-  const entries: Entry[] = [];
+export const createStore = (clock: Pick<Clock, 'now'>, journal: Journal<Entry>) => {
+  const entries: Entry[] = [...journal.past];
 
   return {
     add(parsed: Parsed): Stored {
       const now = clock.now();
       const mail: Stored = { MessageID: randomUUID(), ...parsed.received, ReceivedAt: now.toISOString() };
-      entries.push({ mail, parsed, at: now.getTime() });
+      const entry = { mail, parsed, at: now.getTime() };
+      journal.append(entry);
+      entries.push(entry);
       return mail;
     },
 
