@@ -13,8 +13,8 @@ export default defineConfig({
     silent: 'passed-only',
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     projects: [
       {
         extends: true,
@@ -32,7 +32,6 @@ export default defineConfig({
           include: stackTests,
           exclude: longTests,
           globalSetup: ['tests/support/stack.ts'],
-          testTimeout: 60_000,
         },
       },
     ],

@@ -9,7 +9,7 @@ import { startInbox } from './inbox.ts';
 import { openJournal } from './journal.ts';
 import { APP_ROLE, migrate } from './migrate.ts';
 import { startNeonProxy } from './neon-proxy.ts';
-import { startPhoneNetwork } from './phone-network.ts';
+import { providerUrls, startPhoneNetwork } from './phone-network.ts';
 import { freePort, type Postgres, startPostgres } from './postgres.ts';
 import { startScheduler, fireAt } from './scheduler.ts';
 import { startSentrySink } from './sentry-sink.ts';
@@ -110,7 +110,9 @@ const workerVariables = (
   MAIL_FROM: 'Ringleader <campaigns@ringleader.example>',
   EMAIL_CAMPAIGN_SUMMARY_ENABLED: 'true',
   SENTRY_DSN: ends.sentry.replace('://', '://local@') + '/1',
-  BOLNA_BASE_URL: ends.phoneNetwork,
+  BOLNA_BASE_URL: providerUrls(ends.phoneNetwork).bolna,
+  VAPI_BASE_URL: providerUrls(ends.phoneNetwork).vapi,
+  RETELL_BASE_URL: providerUrls(ends.phoneNetwork).retell,
   POSTMARK_BASE_URL: ends.inbox,
   ...options.variables,
   LOCAL_CLOCK: JSON.stringify(clock.setting),

@@ -1,27 +1,29 @@
-/** The network's memory: create-calls as received, executions, who is live, who is queued above the ceiling, and the counts. */
+/** The network's memory: create-calls as received, calls, who is live, who is queued above the ceiling, and the counts. */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import { FREES_LINE, LAST, STEPS, fateOf } from './script.ts';
+import { costOf, isFinal } from './call.ts';
+import type { Call, Dialect } from './call.ts';
+import { FREES_LINE, STEPS, fateOf } from './script.ts';
 import type { Script, Status } from './script.ts';
-import { costOf, executionBody } from './wire.ts';
-import type { Execution } from './wire.ts';
 import { newLine } from './webhooks.ts';
-import type { Control, EventRecord, Line, Webhooks } from './webhooks.ts';
+import type { Control, EventRecord, Line, Receiver, Webhooks } from './webhooks.ts';
 
 /** A well-formed create-call. */
-export interface CreateCall {
-  agent_id: string;
-  to: string;
-  from: string;
-  user_data: Readonly<Record<string, unknown>> | null;
+export interface CreateCall extends Pick<Call, 'agent_id' | 'to' | 'from' | 'user_data' | 'asked'> {
+  receiver: Receiver;
 }
 
-/** One create-call as `GET /calls` shows it. */
-export interface CallRecord {
-  received_at: string;
+/** What `GET /calls` shows of a create-call's body, well-formed or not. */
+export interface Shown {
   agent_id: unknown;
   recipient_phone_number: unknown;
   user_data: unknown;
+}
+
+/** One create-call as `GET /calls` shows it. */
+export interface CallRecord extends Shown {
+  received_at: string;
+  provider: Dialect['name'];
   /** The body as received: the JSON value, or the text when it was none. */
   body: unknown;
   /** The HTTP status it was answered with; null: never answered. */
@@ -32,8 +34,10 @@ export interface CallRecord {
   events: EventRecord[];
 }
 
-interface Call {
-  execution: Execution;
+/** A call with what the network needs to carry it through. */
+interface Kept {
+  call: Call;
+  dialect: Dialect;
   key: string;
   line: Line;
   record: CallRecord;
@@ -56,12 +60,14 @@ export interface ExchangeOptions {
   base: () => string;
 }
 
+/** Virtual milliseconds after which a call that found no line is told to have ended. */
+const NO_LINE_MS = 250;
+
 export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptions) => {
-  const calls = new Map<string, Call>();
-  const waiting: Call[] = [];
-  const live = new Set<Call>();
+  const calls = new Map<string, Kept>();
+  const waiting: Kept[] = [];
+  const live = new Set<Kept>();
   const records: CallRecord[] = [];
-  const webhookUrls = new Map<string, string>();
   /** What numbers saw within their campaigns. */
   const seen = new Map<string, { creates: number; dials: number }>();
   const attempts = new Set<string>();
@@ -74,55 +80,66 @@ export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptio
   };
   const byAgent = new Map<string, Counted>();
 
-  const liveCount = (wanted: (call: Call) => boolean): number => [...live].filter(wanted).length;
-  const liveOfKey = (key: string): number => liveCount((call) => call.key === key);
+  const liveCount = (wanted: (kept: Kept) => boolean): number => [...live].filter(wanted).length;
+  const liveOfKey = (key: string): number => liveCount((kept) => kept.key === key);
   const agent = (id: string): Counted => {
     const counted = byAgent.get(id) ?? { calls_created: 0, max_live: 0 };
     byAgent.set(id, counted);
     return counted;
   };
 
-  const tell = (call: Call): void => {
-    const { execution, record, line } = call;
-    const event: EventRecord = { status: execution.status, at: execution.updated_at.toISOString(), deliveries: [] };
-    record.status = execution.status;
-    record.events.push(event);
-    webhooks.emit(line, JSON.stringify(executionBody(execution, 'webhook', base())), event, LAST.has(execution.status));
+  const tell = ({ call, dialect, record, line }: Kept): void => {
+    record.status = call.status;
+    const events = dialect.events(call, base());
+    for (const [i, { name, body }] of events.entries()) {
+      const event: EventRecord = { status: name, at: call.updated_at.toISOString(), deliveries: [] };
+      record.events.push(event);
+      const last = isFinal(call) && i === events.length - 1;
+      webhooks.emit(line, JSON.stringify(body), event, { answered: call.status === 'in-progress', last });
+    }
   };
 
-  const become = (call: Call, status: Status): void => {
-    call.execution.status = status;
-    call.execution.updated_at = clock.now();
-    if (status === 'initiated') call.execution.initiated_at = call.execution.updated_at;
+  const become = (kept: Kept, status: Status): void => {
+    const { call } = kept;
+    const now = clock.now();
+    call.status = status;
+    call.updated_at = now;
+    if (status === 'initiated') call.initiated_at = now;
+    if (status === 'in-progress') call.answered_at = now;
     // The line is free before anybody hears of it.
-    if (FREES_LINE.has(status)) hangUp(call);
-    tell(call);
+    if (FREES_LINE.has(status)) {
+      call.ended_at ??= now;
+      hangUp(kept);
+    }
+    tell(kept);
   };
 
-  const run = (call: Call, step: number): void => {
-    const next = STEPS[call.execution.script.ending][step];
+  const run = (kept: Kept, step: number): void => {
+    const next = STEPS[kept.call.script.ending][step];
     if (next === undefined) return;
-    call.cancel = clock.after(next.after, () => {
-      become(call, next.status);
-      run(call, step + 1);
+    kept.cancel = clock.after(next.after, () => {
+      become(kept, next.status);
+      run(kept, step + 1);
     });
   };
 
   /** Counts a call, once, whose number is on another call. */
-  const clash = (call: Call): void => {
-    if (call.clashed || liveCount(({ execution }) => execution.to === call.execution.to) === 0) return;
-    call.clashed = true;
+  const clash = (kept: Kept): void => {
+    if (kept.clashed || liveCount(({ call }) => call.to === kept.call.to) === 0) return;
+    kept.clashed = true;
     total.dials_while_on_a_call += 1;
   };
 
-  const goLive = (call: Call): void => {
-    const { execution } = call;
-    live.add(call);
+  const goLive = (kept: Kept): void => {
+    const { agent_id } = kept.call;
+    live.add(kept);
     total.max_live = Math.max(total.max_live, live.size);
-    const counted = agent(execution.agent_id);
-    const ofAgent = liveCount(({ execution: other }) => other.agent_id === execution.agent_id);
-    counted.max_live = Math.max(counted.max_live, ofAgent);
-    run(call, 0);
+    const counted = agent(agent_id);
+    counted.max_live = Math.max(
+      counted.max_live,
+      liveCount(({ call }) => call.agent_id === agent_id),
+    );
+    run(kept, 0);
   };
 
   const hasRoom = (key: string): boolean => control.ceiling === null || liveOfKey(key) < control.ceiling;
@@ -131,53 +148,70 @@ export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptio
   const promote = (): void => {
     const nextUp = (): number => waiting.findIndex(({ key }) => hasRoom(key));
     for (let next = nextUp(); next !== -1; next = nextUp()) {
-      const [call] = waiting.splice(next, 1);
-      clash(call);
-      goLive(call);
+      const [kept] = waiting.splice(next, 1);
+      clash(kept);
+      goLive(kept);
     }
   };
 
-  const hangUp = (call: Call): void => {
-    if (live.delete(call)) promote();
+  const hangUp = (kept: Kept): void => {
+    if (live.delete(kept)) promote();
   };
 
-  const accept = (asked: CreateCall, script: Script, key: string, record: CallRecord): void => {
+  /** A call for which there is no line: it waits, or ends before it was dialled, as its provider does it. */
+  const refuseLine = (kept: Kept): void => {
+    total.ceiling_violations += 1;
+    if (kept.dialect.queues) {
+      waiting.push(kept);
+      return;
+    }
+    kept.call.over_ceiling = true;
+    kept.cancel = clock.after(NO_LINE_MS, () => become(kept, 'failed'));
+  };
+
+  const accept = (
+    { receiver, ...asked }: CreateCall,
+    script: Script,
+    dialect: Dialect,
+    key: string,
+    record: CallRecord,
+  ): Call => {
     const now = clock.now();
-    const execution: Execution = {
-      id: randomUUID(),
+    const call: Call = {
+      id: dialect.newId(),
       ...asked,
       script,
       status: 'queued',
+      over_ceiling: false,
       carrier_call_id: randomUUID(),
       created_at: now,
       updated_at: now,
       initiated_at: null,
+      answered_at: null,
+      ended_at: null,
     };
-    const line = newLine(script.webhooks, () => webhookUrls.get(asked.agent_id));
-    const call: Call = { execution, key, line, record, clashed: false, cancel: () => undefined };
-    calls.set(execution.id, call);
-    record.execution_id = execution.id;
+    const line = newLine(script.webhooks, receiver);
+    const kept: Kept = { call, dialect, key, line, record, clashed: false, cancel: () => undefined };
+    calls.set(call.id, kept);
+    record.execution_id = call.id;
     total.calls_created += 1;
     agent(asked.agent_id).calls_created += 1;
-    clash(call);
-    if (hasRoom(key)) goLive(call);
-    else {
-      total.ceiling_violations += 1;
-      waiting.push(call);
-    }
-    tell(call);
+    clash(kept);
+    if (hasRoom(key)) goLive(kept);
+    else refuseLine(kept);
+    tell(kept);
+    return call;
   };
 
   return {
     records,
 
     /** Writes a create-call down, before anything is made of it. */
-    receive(body: unknown, fields: Readonly<Record<string, unknown>>): CallRecord {
+    receive(provider: Dialect['name'], body: unknown, shown: Shown): CallRecord {
       const record: CallRecord = {
         received_at: clock.now().toISOString(),
-        agent_id: fields['agent_id'] ?? null,
-        recipient_phone_number: fields['recipient_phone_number'] ?? null,
-        user_data: fields['user_data'] ?? null,
+        provider,
+        ...shown,
         body,
         answered: null,
         execution_id: null,
@@ -191,9 +225,10 @@ export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptio
     /** Lets the number decide about a well-formed create-call. */
     create(
       asked: CreateCall,
+      dialect: Dialect,
       key: string,
       record: CallRecord,
-    ): { accepted: false; status: 429 | 500 } | { accepted: true; script: Script } {
+    ): { accepted: false; status: 429 | 500 } | { accepted: true; call: Call } {
       const place = JSON.stringify([asked.user_data?.['campaign_id'] ?? null, asked.to]);
       const before = seen.get(place) ?? { creates: 0, dials: 0 };
       const fate = fateOf(asked.to, before);
@@ -203,34 +238,35 @@ export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptio
         if (attempts.has(attempt)) total.duplicate_creates += 1;
         if (fate.accepted) attempts.add(attempt);
       }
-      if (fate.accepted) accept(asked, fate.script, key, record);
-      return fate;
+      return fate.accepted ? { accepted: true, call: accept(asked, fate.script, dialect, key, record) } : fate;
     },
 
-    read: (id: string): Execution | undefined => calls.get(id)?.execution,
+    /** A call by its id; `of` whom it must have been asked for. */
+    read(id: string, of?: Dialect): Call | undefined {
+      const kept = calls.get(id);
+      return of === undefined || kept?.dialect === of ? kept?.call : undefined;
+    },
 
-    /** The executions of an agent, newest first. */
-    ofAgent: (agentId: string): Execution[] =>
+    /** The calls of a provider, newest first. */
+    list: (of: Dialect): Call[] =>
       [...calls.values()]
-        .map(({ execution }) => execution)
-        .filter(({ agent_id }) => agent_id === agentId)
+        .filter(({ dialect }) => dialect === of)
+        .map(({ call }) => call)
         .toReversed(),
 
-    /** Stops a call that has not been dialled yet. `too_late` with the status it has. */
-    stop(id: string): 'stopped' | 'missing' | { too_late: Status } {
-      const call = calls.get(id);
-      if (call === undefined) return 'missing';
-      if (call.execution.status !== 'queued') return { too_late: call.execution.status };
-      call.cancel();
-      const place = waiting.indexOf(call);
-      if (place !== -1) waiting.splice(place, 1);
-      become(call, 'stopped');
-      return 'stopped';
-    },
+    /** Whether the call is on the line, or about to be. */
+    isLive: (id: string): boolean => [...live].some(({ call }) => call.id === id),
 
-    setWebhookUrl(agentId: string, url: string | null): void {
-      if (url === null) webhookUrls.delete(agentId);
-      else webhookUrls.set(agentId, url);
+    /** Ends a call on request. `too_late` with the status it has, where `may` says that it cannot be stopped in it. */
+    stop(id: string, of: Dialect, may: (status: Status) => boolean): 'stopped' | 'missing' | { too_late: Status } {
+      const kept = calls.get(id);
+      if (kept?.dialect !== of) return 'missing';
+      if (!may(kept.call.status)) return { too_late: kept.call.status };
+      kept.cancel();
+      const place = waiting.indexOf(kept);
+      if (place !== -1) waiting.splice(place, 1);
+      become(kept, 'stopped');
+      return 'stopped';
     },
 
     /** To be called when the ceiling may have risen. */
@@ -238,7 +274,7 @@ export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptio
     liveOfKey,
 
     /** Cents spent so far. */
-    spent: (): number => [...calls.values()].reduce((sum, { execution }) => sum + costOf(execution), 0),
+    spent: (): number => [...calls.values()].reduce((sum, { call }) => sum + costOf(call), 0),
 
     stats: () => ({
       calls_created: total.calls_created,
@@ -263,12 +299,12 @@ export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptio
       });
       Object.assign(webhooks.counts, { sent: 0, repeated: 0, dropped: 0 });
       byAgent.clear();
-      for (const { execution } of live) agent(execution.agent_id).max_live += 1;
+      for (const { call } of live) agent(call.agent_id).max_live += 1;
     },
 
     /** Cancels every step to come. */
     close(): void {
-      for (const call of calls.values()) call.cancel();
+      for (const kept of calls.values()) kept.cancel();
     },
   };
 };

@@ -23,6 +23,7 @@ const row = (record: CallRecord): string => {
   });
   const cells = [
     record.received_at.slice(11, 19),
+    record.provider,
     typeof record.recipient_phone_number === 'string' ? record.recipient_phone_number : '?',
     `${record.answered ?? 'never'}`,
   ].map((cell) => `<td>${escapeHtml(cell)}</td>`);
@@ -36,6 +37,6 @@ export const callsPage = (exchange: Exchange): string => {
 <meta http-equiv="refresh" content="2"><title>Phone network</title><style>${STYLE}</style></head><body>
 <h1>Phone network</h1>
 <p>${calls_created} calls · ${live} live, ${max_live} at most · webhooks: ${webhooks.sent} sent, ${webhooks.repeated} repeated, ${webhooks.dropped} lost</p>
-<table><thead><tr><th>received</th><th>number</th><th>answer</th><th>status</th><th>webhooks and their answers</th></tr></thead>
+<table><thead><tr><th>received</th><th>provider</th><th>number</th><th>answer</th><th>status</th><th>webhooks and their answers</th></tr></thead>
 <tbody>${exchange.records.slice(-100).toReversed().map(row).join('\n')}</tbody></table></body></html>`;
 };

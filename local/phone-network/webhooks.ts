@@ -30,8 +30,6 @@ export interface Control {
   delay_seconds: number;
 }
 
-/** Virtual seconds after an unsuccessful delivery until it is tried again. */
-const REPEATS = [1, 5, 30, 120] as const;
 /** Real milliseconds that a receiver has to answer: its own work takes real time at any speed. */
 const PATIENCE_MS = 10_000;
 
@@ -41,11 +39,12 @@ export interface Delivery {
   answer: number | 'unanswered' | null;
 }
 
-/** One status change of a call, as `GET /calls` shows it. */
+/** One webhook of a call, as `GET /calls` shows it. */
 export interface EventRecord {
+  /** The status that it tells of, or the provider's name for the event. */
   status: string;
   at: string;
-  /** Why there is no delivery: dropped by control or by the number's script, or the agent has no webhook URL. */
+  /** Why there is no delivery: dropped by control or by the number's script, or there is no webhook URL. */
   lost?: 'dropped' | 'no_webhook_url';
   deliveries: Delivery[];
 }
@@ -55,9 +54,18 @@ interface Job {
   record: EventRecord;
 }
 
+/** To whom the webhooks of a call go. */
+export interface Receiver {
+  url: () => string | undefined;
+  /** What goes beside the body; asked for anew with every delivery. */
+  headers: (body: string, now: Date) => Readonly<Record<string, string>>;
+  /** Virtual seconds after an unsuccessful delivery until it is tried again. */
+  repeats: readonly number[];
+}
+
 /** The webhooks of one call. */
 export interface Line {
-  url: () => string | undefined;
+  receiver: Receiver;
   mode: Script['webhooks'];
   /** Waiting for a later one to be sent first. */
   held: Job[];
@@ -68,8 +76,8 @@ export interface Line {
   tail: Promise<void>;
 }
 
-export const newLine = (mode: Script['webhooks'], url: Line['url']): Line => ({
-  url,
+export const newLine = (mode: Script['webhooks'], receiver: Receiver): Line => ({
+  receiver,
   mode,
   held: [],
   past: [],
@@ -96,11 +104,11 @@ export const createWebhooks = (clock: Pick<Clock, 'now' | 'after'>, random: () =
     cancels.add(cancel);
   };
 
-  const post = async (url: string, body: string): Promise<number | 'unanswered'> => {
+  const post = async (url: string, body: string, headers: Readonly<Record<string, string>>): Promise<number | 'unanswered'> => {
     try {
       const response = await fetch(url, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'user-agent': 'bolna-webhooks' },
+        headers: { 'content-type': 'application/json', ...headers },
         body,
         redirect: 'manual',
         signal: AbortSignal.any([ended.signal, AbortSignal.timeout(PATIENCE_MS)]),
@@ -115,7 +123,8 @@ export const createWebhooks = (clock: Pick<Clock, 'now' | 'after'>, random: () =
 
   const attempt = async (line: Line, job: Job, repeats: number): Promise<void> => {
     if (ended.signal.aborted) return;
-    const url = line.url();
+    const { url: urlNow, headers, repeats: waits } = line.receiver;
+    const url = urlNow();
     if (url === undefined) {
       job.record.lost = 'no_webhook_url';
       return;
@@ -123,10 +132,10 @@ export const createWebhooks = (clock: Pick<Clock, 'now' | 'after'>, random: () =
     counts[repeats === 0 ? 'sent' : 'repeated'] += 1;
     const delivery: Delivery = { at: clock.now().toISOString(), answer: null };
     job.record.deliveries.push(delivery);
-    delivery.answer = await post(url, job.body);
+    delivery.answer = await post(url, job.body, headers(job.body, clock.now()));
     const good = typeof delivery.answer === 'number' && delivery.answer >= 200 && delivery.answer < 300;
-    if (good || repeats === REPEATS.length || ended.signal.aborted) return;
-    later(REPEATS[repeats], () => void attempt(line, job, repeats + 1));
+    if (good || repeats === waits.length || ended.signal.aborted) return;
+    later(waits[repeats], () => void attempt(line, job, repeats + 1));
   };
 
   const send = (line: Line, jobs: readonly Job[]): void => {
@@ -152,14 +161,14 @@ export const createWebhooks = (clock: Pick<Clock, 'now' | 'after'>, random: () =
   return {
     counts,
 
-    /** Takes over one status change of a call. `last`: nothing follows it. */
-    emit(line: Line, body: string, record: EventRecord, last: boolean): void {
+    /** Takes over one webhook of a call. `answered`: it says that somebody answered; `last`: nothing follows it. */
+    emit(line: Line, body: string, record: EventRecord, { answered, last }: { answered: boolean; last: boolean }): void {
       // All three are drawn every time, so that one share does not shift the luck of the others.
       const dropped = random() < control.drop;
       const twice = random() < control.duplicate;
       const late = random() < control.reorder;
       const lost = line.mode === 'lost_once_answered' && line.answered;
-      if (record.status === 'in-progress') line.answered = true;
+      if (answered) line.answered = true;
       const job: Job = { body, record };
       const jobs = dropped || lost ? [] : line.mode !== 'tripled' && twice ? [job, job] : [job];
       if (jobs.length === 0) {

@@ -4,7 +4,7 @@ import { serve } from '../../local/edge-server.ts';
 import type { Edge } from '../../local/edge-server.ts';
 import { startPhoneNetwork } from '../../local/phone-network.ts';
 import type { CallRecord, Exchange } from '../../local/phone-network/exchange.ts';
-import type { executionBody } from '../../local/phone-network/wire.ts';
+import type { executionBody } from '../../local/phone-network/bolna-execution.ts';
 
 /** A clock that stands still until it is moved; what falls due on the way runs in order, each at its own instant. */
 export const manualClock = (start = '2026-03-02T10:00:00.000Z') => {
@@ -34,14 +34,14 @@ export const manualClock = (start = '2026-03-02T10:00:00.000Z') => {
 };
 export type ManualClock = ReturnType<typeof manualClock>;
 
-/** Waits, in real time, until `read` gives something; at most 5 s. */
+/** Waits, in real time, until `read` gives something; at most 30 s. */
 export const until = async <T>(what: string, read: () => Promise<T | undefined> | T | undefined): Promise<T> => {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 30_000;
   for (;;) {
     const value = await read();
     if (value !== undefined && value !== false) return value;
     if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 };
 

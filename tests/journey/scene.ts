@@ -39,6 +39,7 @@ export interface Stats {
   duplicate_creates: number;
   dials_while_on_a_call: number;
   webhooks: { sent: number; repeated: number; dropped: number };
+  by_agent: Record<string, { calls_created: number; max_live: number }>;
 }
 interface Page<T> {
   data: T[];
