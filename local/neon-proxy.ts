@@ -44,6 +44,8 @@ export interface Cut {
   how: DropHow;
   /** How often (default 1). */
   times?: number;
+  /** One in so many that match (default 1, every one), beginning with the last of the first so many. */
+  every?: number;
 }
 export interface ProxyFaults {
   /** Closes every WebSocket that is open. */
@@ -98,7 +100,7 @@ interface FaultState {
   startups: { code: string; message: string; left: number } | undefined;
   connectDelay: number;
   latency: number;
-  cuts: (Cut & { left: number })[];
+  cuts: (Cut & { left: number; seen: number })[];
 }
 const noFaults = (): FaultState => ({
   frozen: false,
@@ -155,7 +157,7 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
     tunnel.lastFrom = from;
     counts[from === 'client' ? 'bytesFromClient' : 'bytesFromServer'] += bytes.length;
     const cut = faults.cuts.find((c) => c.left > 0 && c.from === from && bytes.includes(c.contains));
-    if (!cut) return true;
+    if (!cut || ++cut.seen % (cut.every ?? 1) !== 0) return true;
     cut.left -= 1;
     note(tunnel.id, 'fault', `cut (${cut.how}) on ${cut.from} bytes`);
     drop(tunnel.ws, cut.how);
@@ -293,7 +295,7 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
         faults.latency = ms;
       },
       cutOn: (cut) => {
-        faults.cuts.push({ ...cut, left: cut.times ?? 1 });
+        faults.cuts.push({ ...cut, left: cut.times ?? 1, seen: 0 });
       },
       clear: () => {
         thaw();

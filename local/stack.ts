@@ -8,7 +8,7 @@ import { ensureAccount, LOCAL_EMAIL } from './first-account.ts';
 import { startInbox } from './inbox.ts';
 import { openJournal } from './journal.ts';
 import { APP_ROLE, migrate } from './migrate.ts';
-import { startNeonProxy } from './neon-proxy.ts';
+import { type NeonProxy, startNeonProxy } from './neon-proxy.ts';
 import { providerUrls, startPhoneNetwork } from './phone-network.ts';
 import { freePort, type Postgres, startPostgres } from './postgres.ts';
 import { startScheduler, fireAt } from './scheduler.ts';
@@ -50,6 +50,8 @@ export interface Stack {
   sentryUrl: string;
   /** Superuser. */
   databaseUrl: string;
+  /** The way of the worker's connections to the database. */
+  neon: Pick<NeonProxy, 'counters' | 'faults' | 'log'>;
   directory: DataDirectory;
   state: StateFile;
 }
@@ -186,6 +188,7 @@ export async function startStack(options: StackOptions, unwind: Unwind): Promise
     phoneNetworkUrl: ends.phoneNetwork,
     sentryUrl: ends.sentry,
     databaseUrl: postgres.url,
+    neon: proxy,
     directory,
     state,
   };
