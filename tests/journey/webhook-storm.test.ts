@@ -71,13 +71,15 @@ const placeCalls = async (stack: Stack): Promise<{ campaign: string; webhookUrl:
   }));
   await api(stack, 'POST', `/v1/campaigns/${id}/leads`, { leads });
   await api(stack, 'POST', `/v1/campaigns/${id}/start`);
-  for (let tick = 0; tick < 60; tick += 1) {
+  const deadline = Date.now() + 120_000;
+  while (Date.now() < deadline) {
     const calls = (await (await fetch(`${stack.phoneNetworkUrl}/calls`)).json()) as CallRecord[];
     const { live_calls } = await api<{ live_calls: number }>(stack, 'GET', '/v1/account');
     if (calls.length === LEADS && live_calls === LEADS) return { campaign: id, webhookUrl: agent.webhook_url, calls };
     await fire(stack, '* * * * *');
+    await nap(100);
   }
-  throw new Error('the calls were not placed');
+  throw new Error('the calls were not placed in time');
 };
 
 const ENDS = [
@@ -167,7 +169,6 @@ test('200 webhooks at once with one connection in ten killed: each is applied on
 
   const { faults, log } = stack.neon;
   const isCut = ({ event, detail }: (typeof log)[number]): boolean => event === 'fault' && detail.startsWith('cut');
-  const openedBefore = stack.neon.counters().opened;
   for (const { execution_id } of calls.slice(0, HARD_HIT)) {
     const contains = `${execution_id}:end-of-call-report`;
     faults.cutOn({ from: 'client', contains, how: 'reset', times: TRIES_IN_ONE_REQUEST });
@@ -179,9 +180,7 @@ test('200 webhooks at once with one connection in ten killed: each is applied on
   faults.clear();
 
   const cuts = log.filter(isCut);
-  const opened = stack.neon.counters().opened - openedBefore;
   const repeats = answers.reduce((sum, statuses) => sum + statuses.length - 1, 0);
-  console.log(JSON.stringify({ webhooks: LEADS, opened, killed: cuts.length, repeats, openMax: stack.neon.counters().openMax }));
   expect(cuts.length * 10).toBeGreaterThanOrEqual(LEADS);
   for (const from of ['client', 'server']) expect(cuts.filter(({ detail }) => detail.includes(from)).length).toBeGreaterThan(5);
   expect(repeats).toBeGreaterThanOrEqual(HARD_HIT);
