@@ -7,10 +7,12 @@ import { Buffer } from 'node:buffer';
 import * as z from 'zod';
 import type { Clock } from './clock.ts';
 import { html, json, parseJson, serve } from './edge-server.ts';
-import type { Answer, Edge, EdgeRequest } from './edge-server.ts';
+import type { Answer, Edge, EdgeRequest, Reply } from './edge-server.ts';
+import { forgetful, type Journal } from './journal.ts';
 import { createBolna } from './phone-network/bolna.ts';
 import { createExchange } from './phone-network/exchange.ts';
 import type { Exchange } from './phone-network/exchange.ts';
+import { openMemory, type Remembered } from './phone-network/memory.ts';
 import { callsPage } from './phone-network/page.ts';
 import { createRetell } from './phone-network/retell.ts';
 import { createVapi } from './phone-network/vapi.ts';
@@ -23,6 +25,8 @@ export interface PhoneNetworkOptions {
   port?: number;
   /** Uniform in [0, 1); decides which webhooks the control's shares hit. */
   random?: () => number;
+  /** Where it remembers what it was asked, from one start to the next; without it it forgets. */
+  journal?: Journal<Remembered>;
 }
 
 const MAX_BODY = 1024 * 1024;
@@ -87,20 +91,30 @@ const lookingGlass = (exchange: Exchange, control: Control, { method, path, body
 };
 
 /** Starts the network on loopback. @throws when the port is taken */
-export const startPhoneNetwork = async ({ clock, port = 0, random = Math.random }: PhoneNetworkOptions): Promise<Edge> => {
+export const startPhoneNetwork = async (options: PhoneNetworkOptions): Promise<Edge> => {
+  const { port = 0, random = Math.random } = options;
+  const memory = openMemory(options.clock, options.journal ?? forgetful());
+  const { clock, newUuid } = memory;
   const control: Control = { ceiling: null, drop: 0, duplicate: 0, reorder: 0, delay_seconds: 0 };
   const webhooks = createWebhooks(clock, random, control);
   const started: { base: string } = { base: '' };
   const base = (): string => started.base;
-  const exchange = createExchange({ clock, control, webhooks, base });
+  const exchange = createExchange({ clock, control, webhooks, base, newUuid });
   const bolna = createBolna(exchange, control, base);
-  const prefixed = { vapi: createVapi(exchange, clock, base), retell: createRetell(exchange, base) };
+  const prefixed = { vapi: createVapi(exchange, clock, base, newUuid), retell: createRetell(exchange, base) };
 
-  const edge = await serve({ port, maxBody: MAX_BODY }, (request) => {
+  const handle = (request: EdgeRequest): Reply => {
     const shown = lookingGlass(exchange, control, request);
     if (shown !== undefined) return shown;
     const [, prefix, rest = ''] = /^\/(vapi|retell)(\/.*)$/.exec(request.path) ?? [];
     return prefix === undefined ? bolna(request, request.path) : prefixed[prefix as keyof typeof prefixed](request, rest);
+  };
+  memory.recall(handle);
+  webhooks.begin();
+
+  const edge = await serve({ port, maxBody: MAX_BODY }, (request) => {
+    memory.remember(request);
+    return handle(request);
   });
   started.base = edge.url;
   return {

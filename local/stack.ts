@@ -86,7 +86,7 @@ interface Ends {
 }
 
 const startEnds = async (clock: Clock, directory: DataDirectory, unwind: Unwind): Promise<Ends> => {
-  const phoneNetwork = await startPhoneNetwork({ clock });
+  const phoneNetwork = await startPhoneNetwork({ clock, journal: openJournal(directory.at('phone-network/asked.jsonl')) });
   await unwind.add(() => phoneNetwork.stop());
   const inbox = await startInbox({ clock, journal: openJournal(directory.at('inbox/messages.jsonl')) });
   await unwind.add(() => inbox.stop());

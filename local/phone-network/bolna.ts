@@ -1,5 +1,4 @@
 /** Bolna's wire protocol: one execution object for everything, unsigned webhooks to the agent's address. */
-import { randomUUID } from 'node:crypto';
 import { isRecord, json, parseJson } from '../edge-server.ts';
 import type { Answer, EdgeRequest } from '../edge-server.ts';
 import { executionBody } from './bolna-execution.ts';
@@ -20,7 +19,7 @@ const REPEATS = [1, 5, 30, 120];
 
 export const BOLNA: Dialect = {
   name: 'bolna',
-  newId: randomUUID,
+  newId: (uuid) => uuid,
   queues: true,
   events: (call, base) => [{ name: call.status, body: executionBody(call, 'webhook', base) }],
 };

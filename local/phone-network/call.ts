@@ -30,8 +30,8 @@ export interface Call {
 /** How one provider speaks of a call. */
 export interface Dialect {
   name: 'bolna' | 'vapi' | 'retell';
-  /** An id of the provider's form. */
-  newId: () => string;
+  /** An id of the provider's form, out of a fresh UUID. */
+  newId: (uuid: string) => string;
   /** Whether a call above the ceiling waits for room; else it is accepted and ends at once. */
   queues: boolean;
   /**

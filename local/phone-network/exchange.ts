@@ -1,5 +1,4 @@
 /** The network's memory: create-calls as received, calls, who is live, who is queued above the ceiling, and the counts. */
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { costOf, isFinal } from './call.ts';
 import type { Call, Dialect } from './call.ts';
@@ -58,12 +57,13 @@ export interface ExchangeOptions {
   webhooks: Webhooks;
   /** Where this network listens; known only once it does. */
   base: () => string;
+  newUuid: () => string;
 }
 
 /** Virtual milliseconds after which a call that found no line is told to have ended. */
 const NO_LINE_MS = 250;
 
-export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptions) => {
+export const createExchange = ({ clock, control, webhooks, base, newUuid }: ExchangeOptions) => {
   const calls = new Map<string, Kept>();
   const waiting: Kept[] = [];
   const live = new Set<Kept>();
@@ -178,12 +178,12 @@ export const createExchange = ({ clock, control, webhooks, base }: ExchangeOptio
   ): Call => {
     const now = clock.now();
     const call: Call = {
-      id: dialect.newId(),
+      id: dialect.newId(newUuid()),
       ...asked,
       script,
       status: 'queued',
       over_ceiling: false,
-      carrier_call_id: randomUUID(),
+      carrier_call_id: newUuid(),
       created_at: now,
       updated_at: now,
       initiated_at: null,

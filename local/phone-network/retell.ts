@@ -2,7 +2,7 @@
  * Retell's wire protocol: `call_started` when somebody answers, `call_ended`, then `call_analyzed`, sent to the address in the
  * create-call and signed with the API key that asked for it.
  */
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import * as z from 'zod';
 import { isRecord, json, parseJson } from '../edge-server.ts';
 import type { Answer } from '../edge-server.ts';
@@ -80,7 +80,7 @@ const callBody = (call: Call, base: string, everything: boolean, analyzed: boole
 
 export const RETELL: Dialect = {
   name: 'retell',
-  newId: () => `call_${randomUUID().replaceAll('-', '').slice(0, 27)}`,
+  newId: (uuid) => `call_${uuid.replaceAll('-', '').slice(0, 27)}`,
   queues: false,
   events(call, base) {
     const event = (name: string) => ({

@@ -1,6 +1,6 @@
 /** The credentials with which Vapi proves its webhooks: a bearer token, or a signature over the body in a form of the user's choice. */
 import { Buffer } from 'node:buffer';
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import * as z from 'zod';
 
 const Header = z.string().regex(/^[\w-]{1,100}$/);
@@ -44,14 +44,14 @@ const presented = ({ headerName, bearerPrefixEnabled, token }: z.infer<typeof Be
 });
 
 /** The credentials of one network. */
-export const createCredentials = () => {
+export const createCredentials = (newUuid: () => string) => {
   const plans = new Map<string, Plan>();
   return {
     /** Keeps a credential; undefined when the body is none. */
     add(body: unknown, now: Date) {
       const parsed = NewCredential.safeParse(body);
       if (!parsed.success) return undefined;
-      const id = randomUUID();
+      const id = newUuid();
       plans.set(id, parsed.data.authenticationPlan);
       const at = now.toISOString();
       return { id, provider: 'webhook', name: parsed.data.name, orgId: ORG, createdAt: at, updatedAt: at };

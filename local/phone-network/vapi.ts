@@ -2,7 +2,6 @@
  * Vapi's wire protocol: `status-update` while a call runs, `end-of-call-report` once it is processed, sent to the address in the
  * create-call and proven by the credential that it names.
  */
-import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
 import type { Clock } from '../clock.ts';
 import { isRecord, json, parseJson } from '../edge-server.ts';
@@ -118,7 +117,7 @@ const message = (call: Call, base: string, type: string, fields: object) => ({
 
 export const VAPI: Dialect = {
   name: 'vapi',
-  newId: randomUUID,
+  newId: (uuid) => uuid,
   queues: true,
   events(call, base) {
     const { status } = call;
@@ -238,8 +237,8 @@ const control = (exchange: Exchange, id: string, body: unknown): Answer => {
 };
 
 /** @param base where this network listens; known only once it does */
-export const createVapi = (exchange: Exchange, clock: Pick<Clock, 'now'>, base: () => string): Wire => {
-  const credentials = createCredentials();
+export const createVapi = (exchange: Exchange, clock: Pick<Clock, 'now'>, base: () => string, newUuid: () => string): Wire => {
+  const credentials = createCredentials(newUuid);
   const counter: Counter = {
     dialect: VAPI,
     keyOf: (request) => goodKey(request) ?? UNAUTHORIZED,

@@ -94,6 +94,7 @@ export interface Counts {
 export const createWebhooks = (clock: Pick<Clock, 'now' | 'after'>, random: () => number, control: Control) => {
   const counts: Counts = { sent: 0, repeated: 0, dropped: 0 };
   const ended = new AbortController();
+  const state = { begun: false };
   const cancels = new Set<() => void>();
 
   const later = (seconds: number, action: () => void): void => {
@@ -161,8 +162,17 @@ export const createWebhooks = (clock: Pick<Clock, 'now' | 'after'>, random: () =
   return {
     counts,
 
+    /** From here on webhooks leave: what a start recalls of the past has been told before. */
+    begin(): void {
+      state.begun = true;
+    },
+
     /** Takes over one webhook of a call. `answered`: it says that somebody answered; `last`: nothing follows it. */
     emit(line: Line, body: string, record: EventRecord, { answered, last }: { answered: boolean; last: boolean }): void {
+      if (!state.begun) {
+        line.answered ||= answered;
+        return;
+      }
       // All three are drawn every time, so that one share does not shift the luck of the others.
       const dropped = random() < control.drop;
       const twice = random() < control.duplicate;
