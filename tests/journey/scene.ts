@@ -71,11 +71,20 @@ const json = async <T>(answer: Response): Promise<T> => {
 const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Starts it, with `npm start`'s own program; it ends with the calling test. */
-export const openScene = async (...args: string[]): Promise<Scene> => {
-  const dataDir = testDirectory('journey');
+export const openScene = (...args: string[]): Promise<Scene> => openSceneIn(testDirectory('journey'), args);
+
+/** Kills the supervisor as nobody can prevent, and starts on the same data again. */
+export const reopenScene = async (scene: Scene, ...args: string[]): Promise<Scene> => {
+  scene.started.child.kill('SIGKILL');
+  await scene.started.exited;
+  return openSceneIn(scene.dataDir, args);
+};
+
+const openSceneIn = async (dataDir: string, args: readonly string[]): Promise<Scene> => {
   const started = startSystem(path.join(dataDir, 'data'), ['--port', '0', ...args]);
   onTestFinished(async () => {
-    if (started.child.exitCode === null) process.kill(-started.pid, 'SIGINT');
+    const { exitCode, signalCode } = started.child;
+    if (exitCode === null && signalCode === null) process.kill(-started.pid, 'SIGINT');
     await started.exited;
     fs.rmSync(dataDir, { recursive: true, force: true });
   }, 30_000);
