@@ -558,7 +558,7 @@ $$;
 
 create function ringleader.taken_json(n ringleader.notifications) returns jsonb language sql stable as $$
   select jsonb_build_object('id', n.id, 'account_id', n.account_id, 'account_name', a.name, 'account_timezone', a.timezone, 'type', n.type,
-    'campaign_id', n.campaign_id, 'recipient', n.recipient, 'attempts', n.attempts, 'detail', n.detail)
+    'campaign_id', n.campaign_id, 'recipient', n.recipient, 'attempts', n.attempts, 'detail', n.detail, 'lease_until', ringleader.iso(n.lease_until))
   from ringleader.accounts a where a.id = n.account_id
 $$;
 
@@ -622,32 +622,30 @@ begin
   return true;
 end $$;
 
--- Gives a reservation back undialled: the lead waits again and no attempt is counted.
-create function ringleader.give_back(p_call uuid, p_reason text, p_again_at timestamptz, p_now timestamptz) returns void language plpgsql as $$
+-- Gives a reservation back undialled: the lead waits again and no attempt is counted. True when that completed the campaign.
+create function ringleader.give_back(p_call uuid, p_reason text, p_again_at timestamptz, p_now timestamptz) returns boolean language plpgsql as $$
 declare c ringleader.calls; l ringleader.leads; v_status text; k ringleader.campaigns;
 begin
   select * into c from ringleader.calls x where x.id = p_call for no key update;
-  if c.id is null or c.status not in ('reserved', 'placing') then return; end if;
+  if c.id is null or c.status not in ('reserved', 'placing') then return false; end if;
   if c.kind = 'direct' and p_reason <> 'suppressed' then
     update ringleader.calls x set status = 'waiting', reserved_at = null, placing_at = null, lease_until = null, look_at = null, claim_id = null,
       fence_token = null, due_at = p_again_at, reason = p_reason where x.id = c.id;
-    return;
+    return false;
   end if;
   update ringleader.calls x set status = 'canceled', ended_at = p_now, released_at = p_now, lease_until = null, look_at = null, reason = p_reason,
     disposition = case when x.kind = 'direct' then 'canceled' end where x.id = c.id;
-  if c.lead_id is null then return; end if;
+  if c.lead_id is null then return false; end if;
   select * into l from ringleader.leads x where x.id = c.lead_id for no key update;
-  if l.status <> 'calling' or l.call_id <> c.id then return; end if;
+  if l.status <> 'calling' or l.call_id <> c.id then return false; end if;
   select * into k from ringleader.campaigns x where x.id = c.campaign_id;
   v_status := case when p_reason = 'suppressed' then 'suppressed' when k.status = 'canceled' then 'canceled'
     when c.attempt > k.max_attempts then 'unreached' else 'waiting' end; -- the attempts allowed were made fewer meanwhile
   update ringleader.leads x set status = v_status, attempts = least(x.attempts, c.attempt - 1), next_attempt_at = p_again_at,
     reason = case when v_status = 'suppressed' then 'the number is suppressed' else x.reason end where x.id = l.id;
-  if v_status = 'waiting' then
-    perform ringleader.wake_lane(c.account_id, c.campaign_id, l.zone, p_again_at, p_now);
-  else
-    perform ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
-  end if;
+  if v_status <> 'waiting' then return ringleader.complete_if_done(c.account_id, c.campaign_id, p_now); end if;
+  perform ringleader.wake_lane(c.account_id, c.campaign_id, l.zone, p_again_at, p_now);
+  return false;
 end $$;
 
 -- What becomes of a lead whose latest call has ended.
@@ -659,6 +657,8 @@ begin
   -- `unknown` may be resolved, and `completed` turn out to be a voicemail, as long as no newer attempt has begun.
   if l.status <> 'calling' and not (l.status in ('unreached', 'waiting') and l.disposition = 'unknown')
     and not (l.status = 'reached' and l.disposition = 'completed' and p_disposition = 'voicemail') then return; end if;
+  -- A lead that was final may wait again: before or after a completion, never in its midst.
+  if l.status <> 'calling' then perform 1 from ringleader.campaigns x where x.id = l.campaign_id for no key update; end if;
   select * into k from ringleader.campaigns x where x.id = l.campaign_id;
   v_minutes := case p_disposition when 'no_answer' then k.no_answer_minutes when 'busy' then k.busy_minutes when 'voicemail' then k.voicemail_minutes
     when 'failed' then k.failed_minutes when 'unknown' then k.unknown_minutes end;
@@ -683,6 +683,25 @@ end $$;
 create function ringleader.silent_since(k ringleader.campaigns) returns timestamptz language sql stable as $$
   select greatest(k.started_at, k.starts_at, k.resumed_at,
     (select c.placed_at from ringleader.calls c where c.campaign_id = k.id and c.placed_at is not null order by c.seq desc limit 1))
+$$;
+
+-- When the silence of a campaign is worth a mail: a day after its last dial, and half an hour after somebody could have been dialled.
+-- Null: nobody waits. A weekend without a window is no silence.
+create function ringleader.nothing_dialled_at(k ringleader.campaigns) returns timestamptz language sql stable as $$
+  select min(greatest(d.at, w.opens_at + interval '30 minutes'))
+  from ringleader.accounts a
+  join ringleader.campaign_zones z on z.campaign_id = k.id
+  cross join lateral (select greatest(ringleader.silent_since(k) + interval '1 day', (
+    select l.next_attempt_at from ringleader.leads l
+    where l.campaign_id = k.id and l.zone = z.zone and l.status = 'waiting' order by l.next_attempt_at limit 1) + interval '30 minutes') as at,
+    exists (select from ringleader.leads l where l.campaign_id = k.id and l.zone = z.zone and l.status = 'waiting') as waits) d
+  cross join lateral ringleader.window_after(k.window_days, k.window_start, k.window_end, coalesce(nullif(z.zone, ''), k.timezone, a.timezone), d.at) w
+  where a.id = k.account_id and d.waits
+$$;
+
+-- True when a mail of the account is due: to be sent, or to be looked up.
+create function ringleader.mail_is_due(p_account uuid, p_now timestamptz) returns boolean language sql stable as $$
+  select exists (select from ringleader.notifications n where n.account_id = p_account and n.next_attempt_at <= p_now)
 $$;
 
 -- Owes the account a mail; the same key owes it once.
@@ -723,13 +742,14 @@ begin
   where c.campaign_id = p_campaign and c.disposition is not null and c.ended_at > greatest(p_now - interval '10 minutes', k.resumed_at);
   if v_all < 20 or v_bad * 2 < v_all then return; end if;
   select format('%s of the last %s calls failed or ended unknown: ', v_bad, v_all) || string_agg(format('%s× %s', s.n, s.reason), '; ' order by s.n desc, s.reason)
-    || format(' (the latest: %s)', (select string_agg(b.id::text, ', ') from (select c.id from ringleader.calls c
-         where c.campaign_id = p_campaign and c.disposition in ('failed', 'unknown') order by c.ended_at desc, c.id limit 3) b))
   into v_reason
   from (select coalesce(c.reason, c.disposition) as reason, count(*) as n from ringleader.calls c
         where c.campaign_id = p_campaign and c.disposition in ('failed', 'unknown') and c.ended_at > greatest(p_now - interval '10 minutes', k.resumed_at)
         group by 1 order by 2 desc, 1 limit 3) s;
-  update ringleader.campaigns x set status = 'paused', pause_reason = v_reason where x.id = p_campaign and x.status = 'active';
+  update ringleader.campaigns x set status = 'paused', pause_reason = v_reason || format(' (the latest: %s)', (
+    select string_agg(b.id::text, ', ') from (select c.id from ringleader.calls c
+      where c.campaign_id = p_campaign and c.disposition in ('failed', 'unknown') order by c.ended_at desc, c.id limit 3) b))
+  where x.id = p_campaign and x.status = 'active';
   if found then
     perform ringleader.owe_mail(p_account, 'campaign_paused', p_campaign, coalesce(extract(epoch from k.resumed_at), 0)::text, v_reason, p_now, p_now);
   end if;
@@ -742,14 +762,31 @@ begin
   update ringleader.agents g set paused_reason = coalesce(p_reason, 'refused by the provider') where g.id = p_agent and g.paused_reason is null;
   if not found then return; end if;
   for k in select x.id, x.account_id from ringleader.campaigns x where x.agent_id = p_agent and x.status = 'active' order by x.id loop
-    perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || p_reason, p_now, p_now);
+    perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || coalesce(p_reason, 'it gave no reason'), p_now, p_now);
   end loop;
+end $$;
+
+-- What no verb saw: campaigns whose last fact is in, and silence that is to be told, once per dry spell. How many were completed.
+create function ringleader.catch_up(p_now timestamptz) returns int language plpgsql as $$
+declare r record; v_done int := 0;
+begin
+  for r in select k.id, k.account_id from ringleader.campaigns k where k.settled_at is null and k.status <> 'draft'
+      and not exists (select from ringleader.leads l where l.campaign_id = k.id and l.status in ('waiting', 'calling'))
+      and exists (select from ringleader.leads l where l.campaign_id = k.id) order by k.id limit 100 loop
+    if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
+  end loop;
+  for r in select k.id, k.account_id, d.since from ringleader.campaigns k
+      cross join lateral (select ringleader.silent_since(k) as since) d
+      where k.status = 'active' and d.since <= p_now - interval '1 day' and ringleader.nothing_dialled_at(k) <= p_now order by k.id limit 100 loop
+    perform ringleader.owe_mail(r.account_id, 'nothing_dialled', r.id, extract(epoch from r.since)::text, null, p_now, p_now);
+  end loop;
+  return v_done;
 end $$;
 
 -- Ends a call: frees its slot, settles its lead, and completes the campaign when that was the last fact. True when it completed.
 create function ringleader.end_call(p_call uuid, p_disposition text, p_reason text, p_ended_at timestamptz, p_analysis_settled boolean, p_now timestamptz, p_invalid boolean default false)
 returns boolean language plpgsql as $$
-declare c ringleader.calls; v_grace interval; v_wait boolean;
+declare c ringleader.calls; v_grace interval; v_wait boolean; v_done boolean;
 begin
   select ringleader.minutes(coalesce(k.analysis_grace_minutes, 15)) into v_grace
   from ringleader.calls x left join ringleader.campaigns k on k.id = x.campaign_id where x.id = p_call;
@@ -761,8 +798,10 @@ begin
   where x.id = p_call returning * into c;
   if c.lead_id is null then return false; end if;
   perform ringleader.settle_lead(c, p_disposition, p_now, p_invalid);
-  if p_disposition in ('failed', 'unknown') then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
-  return ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
+  v_done := ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
+  -- What is complete need not be paused.
+  if not v_done and p_disposition in ('failed', 'unknown') then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
+  return v_done;
 end $$;
 
 -- Takes what a fact says beside the state: always welcome, however late, and reopens nothing. True when it settled the analysis.
@@ -1012,7 +1051,7 @@ begin
   -- Reservations nobody fenced: whoever claimed them is gone.
   for r in select c.id from ringleader.calls c where c.look_at <= p_now and c.status = 'reserved' and c.lease_until <= p_now
            order by c.id limit 200 for no key update skip locked loop
-    perform ringleader.give_back(r.id, 'the reservation expired', p_now, p_now);
+    if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then v_done := v_done + 1; end if;
     v_back := v_back + 1;
   end loop;
   -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later their slot is free.
@@ -1047,6 +1086,7 @@ begin
     v_expired := v_expired + v_n;
     if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
   end loop;
+  v_done := v_done + ringleader.catch_up(p_now);
   -- Remembered answers are kept for two days.
   delete from ringleader.idempotency_keys i where i.created_at <= p_now - interval '2 days';
   -- What the provider must be asked about now, those whose lease has ended first; the next look is a minute away unless the answer says otherwise.
@@ -1087,22 +1127,10 @@ end $$;
 -- A send whose end nobody recorded: it may have gone out, so it is looked up after 1, 5, 15 and 60 minutes before a person decides.
 create function ringleader.sweep_notifications(p_now timestamptz, p_token uuid, p_limit int, p_off jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
-declare r record; n ringleader.notifications; v_taken jsonb := '[]'; v_one jsonb; v_done int := 0; v_look jsonb;
+declare n ringleader.notifications; v_taken jsonb := '[]'; v_one jsonb; v_done int; v_look jsonb;
 begin
   perform ringleader.assert_app_role();
-  -- The net below the fast path: campaigns whose last fact was seen by nobody.
-  for r in select k.id, k.account_id from ringleader.campaigns k where k.settled_at is null and k.status <> 'draft'
-      and not exists (select from ringleader.leads l where l.campaign_id = k.id and l.status in ('waiting', 'calling'))
-      and exists (select from ringleader.leads l where l.campaign_id = k.id) order by k.id limit 100 loop
-    if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
-  end loop;
-  -- Nothing dialled for a day though leads wait: told once per dry spell.
-  for r in select k.id, k.account_id, d.since from ringleader.campaigns k
-      cross join lateral (select ringleader.silent_since(k) as since) d
-      where k.status = 'active' and d.since <= p_now - interval '1 day'
-        and exists (select from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting' and l.next_attempt_at <= p_now) order by k.id limit 100 loop
-    perform ringleader.owe_mail(r.account_id, 'nothing_dialled', r.id, extract(epoch from r.since)::text, null, p_now, p_now);
-  end loop;
+  v_done := ringleader.catch_up(p_now);
   update ringleader.notifications x set status = 'unknown', reason = 'the worker was lost while sending; it may have been sent', lease_until = null,
     lookups = 0, next_attempt_at = p_now + interval '1 minute'
   where x.status = 'sending' and x.lease_until <= p_now;
@@ -1119,7 +1147,8 @@ begin
   ), taken as (
     update ringleader.notifications x set next_attempt_at = p_now + interval '10 minutes' from due where x.id = due.id returning x.*
   )
-  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'account_id', t.account_id, 'campaign_id', t.campaign_id, 'type', t.type, 'last', t.lookups = 3)), '[]') into v_look from taken t;
+  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'account_id', t.account_id, 'campaign_id', t.campaign_id, 'type', t.type,
+    'last', t.lookups = 3, 'overdue', coalesce(t.requested_at, t.created_at) <= p_now - interval '2 days')), '[]') into v_look from taken t;
   return jsonb_build_object('taken', v_taken, 'look_up', v_look, 'completed', v_done);
 end $$;
 
@@ -1145,8 +1174,9 @@ begin
      join ringleader.campaigns k on k.id = z.campaign_id join ringleader.agents g on g.id = k.agent_id
      where z.next_due_at < 'infinity' and k.status = 'active' and g.paused_reason is null),
     (select min(k.ends_at) from ringleader.campaigns k where k.settled_at is null and k.status in ('active', 'paused')),
-    -- A day of silence in a campaign that nobody dials is told.
-    (select min(d.at) from ringleader.campaigns k cross join lateral (select ringleader.silent_since(k) + interval '1 day' as at) d
+    -- Silence in a campaign that nobody dials is told: looked at after a day, and exactly from then on.
+    (select min(d.at) from ringleader.campaigns k cross join lateral (select ringleader.silent_since(k) + interval '1 day' as day) s
+     cross join lateral (select case when s.day > p_now then s.day else ringleader.nothing_dialled_at(k) end as at) d
      where k.status = 'active' and d.at > p_now),
     (select min(i.lease_until) from ringleader.imports i where i.finished_at is null),
     (select min(c.look_at) from ringleader.calls c where c.look_at is not null),
@@ -1439,7 +1469,7 @@ begin
   return (select ringleader.campaign_json(x) from ringleader.campaigns x where x.id = p_id);
 end $$;
 
--- Suppressions and the notifications' history outlive the campaign.
+-- Suppressions and the notifications' history outlive the campaign; a mail about it that has not been sent no longer is.
 create function ringleader.delete_campaign(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
 declare k ringleader.campaigns;
 begin
@@ -1452,6 +1482,8 @@ begin
   if k.status = 'canceled' and k.settled_at is null then
     return ringleader.refuse(409, 'wrong_state', 'calls of this campaign are still on the line: delete it when they have ended');
   end if;
+  update ringleader.notifications n set status = 'skipped', reason = 'the campaign was deleted first', next_attempt_at = null
+  where n.campaign_id = p_id and n.status = 'pending';
   delete from ringleader.call_events e using ringleader.calls c where c.campaign_id = p_id and e.call_id = c.id;
   delete from ringleader.call_results r using ringleader.calls c where c.campaign_id = p_id and r.call_id = c.id;
   delete from ringleader.calls c where c.campaign_id = p_id;
@@ -1757,7 +1789,7 @@ begin
       v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', c.id, 'reason', v_reason));
     end if;
   end loop;
-  return jsonb_build_object('go', v_go, 'held', v_held);
+  return jsonb_build_object('go', v_go, 'held', v_held, 'mail_due', ringleader.mail_is_due(p_account, p_now));
 end $$;
 
 create function ringleader.record_calls(p_account uuid, p_now timestamptz, p_outcomes jsonb) returns jsonb language plpgsql as $$
@@ -1792,14 +1824,14 @@ begin
         v_released := v_released + 1;
         continue;
       end if;
-      perform ringleader.give_back(c.id, coalesce(o.reason, 'the provider asked to wait'), case when o.refusal = 'later' then p_now + v_wait else p_now end, p_now);
+      v_done := ringleader.give_back(c.id, coalesce(o.reason, 'the provider asked to wait'), case when o.refusal = 'later' then p_now + v_wait else p_now end, p_now) or v_done;
       v_released := v_released + 1;
     else
       v_done := ringleader.end_call(c.id, 'failed', o.reason, p_now, true, p_now, o.refusal = 'invalid') or v_done;
       v_released := v_released + 1;
     end if;
   end loop;
-  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused);
+  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused, 'mail_due', ringleader.mail_is_due(p_account, p_now));
 end $$;
 
 create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb) returns jsonb language plpgsql as $$
@@ -1834,9 +1866,7 @@ begin
   -- The first fact that ties our attempt to the provider's id lets the parked ones in.
   if c.provider_call_id is null and v_provider_call is not null and ringleader.unpark(c.id, p_now) then r := r || '{"completed": true}'; end if;
   if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
-  if c.campaign_id is not null and exists (select from ringleader.notifications n where n.campaign_id = c.campaign_id and n.next_attempt_at <= p_now) then
-    r := r || '{"mail_due": true}';
-  end if;
+  if ringleader.mail_is_due(p_account, p_now) then r := r || '{"mail_due": true}'; end if;
   -- Whoever reads a call in the tick dispatches anyway.
   if (r ->> 'released')::boolean and p_fact ->> 'source' = 'event' and ringleader.take_refill(p_account, p_event, p_now) then
     r := r || jsonb_build_object('refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account));
@@ -1867,7 +1897,8 @@ begin
   if c.id is null then return null; end if;
   if c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') and c.lease_until <= p_now then
     v_done := ringleader.end_call(c.id, 'unknown', coalesce(c.reason, 'the provider knows no such call'), null, true, p_now);
-    return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', 'unknown', 'released', c.released_at is null, 'completed', v_done);
+    return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', 'unknown', 'released', c.released_at is null, 'completed', v_done,
+      'mail_due', ringleader.mail_is_due(p_account, p_now));
   end if;
   return jsonb_build_object('fate', 'late', 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false);
 end $$;
@@ -1958,7 +1989,7 @@ begin
   loop
     perform ringleader.complete_if_done(p_account, k.id, p_now);
   end loop;
-  return jsonb_build_object('added', v_added);
+  return jsonb_build_object('added', v_added, 'mail_due', ringleader.mail_is_due(p_account, p_now));
 end $$;
 
 create function ringleader.list_suppressions(p_account uuid, p_now timestamptz, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
@@ -1993,8 +2024,11 @@ begin
   if n.status not in ('failed', 'skipped', 'unknown') then
     return ringleader.refuse(409, 'wrong_state', format('the mail is %s: only a failed, skipped or unknown one can be sent again', n.status));
   end if;
+  if not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = n.campaign_id) then
+    return ringleader.refuse(409, 'campaign_deleted', 'the campaign was deleted: there is nothing left to tell');
+  end if;
   -- Sent to the address the account has now, whatever the preferences say: a person asked.
-  update ringleader.notifications x set status = 'pending', requested_at = p_now, next_attempt_at = p_now, reason = null,
+  update ringleader.notifications x set status = 'pending', requested_at = p_now, next_attempt_at = p_now, reason = null, attempts = 0,
     recipient = (select a.email from ringleader.accounts a where a.id = p_account) where x.id = p_id returning * into n;
   return ringleader.notification_json(n);
 end $$;
@@ -2006,27 +2040,27 @@ begin
   perform ringleader.enter(p_account);
   select * into n from ringleader.notifications x where x.account_id = p_account and x.id = p_id for update;
   if n.id is null then return null; end if;
-  -- Only whoever took it may say how it ended, save that a mail found to be sent is sent.
-  if n.status <> 'sending' and not (n.status = 'unknown' and p_result = 'sent') then return to_jsonb(n.status); end if;
+  -- Only whoever took it may say how it ended, save that a mail found to be sent is sent, even if a person has just asked for it again.
+  if n.status <> 'sending' and not (n.status in ('unknown', 'pending') and p_result = 'sent') then return to_jsonb(n.status); end if;
   v_status := case when p_result <> 'again' then p_result when coalesce(n.requested_at, n.created_at) < p_now - interval '1 day' then 'failed' else 'pending' end;
   update ringleader.notifications x set status = v_status, reason = p_reason, provider_message_id = coalesce(p_message, x.provider_message_id), lease_until = null,
     sent_at = case when v_status = 'sent' then p_now end, lookups = 0,
-    next_attempt_at = case v_status when 'pending' then p_now + least(power(2, x.attempts - 1), 60) * interval '1 minute' when 'unknown' then p_now + interval '1 minute' end
+    next_attempt_at = case v_status when 'pending' then p_now + least(power(2, least(x.attempts, 10) - 1), 60) * interval '1 minute' when 'unknown' then p_now + interval '1 minute' end
   where x.id = n.id;
   return to_jsonb(v_status);
 end $$;
 
--- A look-up that found nothing: the next one, or none any more. True when that was the last.
-create function ringleader.note_lookup(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+-- A look-up that found nothing: the next one, or none any more (p_last: whatever their number). True when that was the last.
+create function ringleader.note_lookup(p_account uuid, p_now timestamptz, p_id uuid, p_last boolean) returns jsonb language plpgsql as $$
 declare n ringleader.notifications;
 begin
   perform ringleader.enter(p_account);
   select * into n from ringleader.notifications x where x.account_id = p_account and x.id = p_id for update;
   if n.id is null or n.status <> 'unknown' then return 'false'; end if;
-  update ringleader.notifications x set lookups = x.lookups + 1,
-    next_attempt_at = case x.lookups when 0 then p_now + interval '4 minutes' when 1 then p_now + interval '10 minutes' when 2 then p_now + interval '45 minutes' end
-  where x.id = n.id;
-  return to_jsonb(n.lookups = 3);
+  update ringleader.notifications x set lookups = x.lookups + 1, next_attempt_at = case when not p_last then
+    p_now + case x.lookups when 0 then interval '4 minutes' when 1 then interval '10 minutes' when 2 then interval '45 minutes' end end
+  where x.id = n.id returning * into n;
+  return to_jsonb(n.next_attempt_at is null);
 end $$;
 
 create function ringleader.summary_data(p_account uuid, p_now timestamptz, p_campaign uuid) returns jsonb language plpgsql as $$
@@ -2065,14 +2099,20 @@ begin
     ) h where h.nth > p_after and h.nth <= p_after + p_limit), '[]');
 end $$;
 
--- What the mails beside the summary tell: the campaign, and of a hot-lead mail its leads, best first.
+-- What the mails beside the summary tell: the campaign, of a hot-lead mail its leads, best first, and of a pause the latest calls that failed.
 create function ringleader.notice_data(p_account uuid, p_now timestamptz, p_notification uuid) returns jsonb language plpgsql as $$
 begin
   perform ringleader.enter(p_account);
   return (select jsonb_build_object('campaign_id', k.id, 'campaign_name', k.name, 'status', k.status, 'pause_reason', coalesce(n.detail, k.pause_reason),
       'waiting', (select count(*) from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting'),
       'hot_leads', coalesce((select jsonb_agg(jsonb_build_object('lead_id', l.id, 'name', l.name, 'phone', l.phone, 'company', l.company, 'score', l.score, 'evidence', l.evidence)
-        order by l.score desc nulls last, l.seq) from ringleader.leads l where l.hot_notice_id = n.id), '[]'))
+        order by l.score desc nulls last, l.seq) from ringleader.leads l where l.hot_notice_id = n.id), '[]'),
+      'failed_calls', coalesce((select jsonb_agg(jsonb_build_object('name', f.name, 'phone', f.phone, 'disposition', f.disposition, 'reason', f.reason) order by f.nth)
+        from (select l.name, c.phone, c.disposition, c.reason, row_number() over (order by c.ended_at desc, c.id) as nth
+              from ringleader.calls c join ringleader.leads l on l.id = c.lead_id
+              where n.type = 'campaign_paused' and c.campaign_id = k.id and c.disposition in ('failed', 'unknown')
+                and c.ended_at > n.created_at - interval '10 minutes' and c.ended_at <= n.created_at
+              order by c.ended_at desc, c.id limit 10) f), '[]'))
     from ringleader.notifications n join ringleader.campaigns k on k.id = n.campaign_id where n.account_id = p_account and n.id = p_notification);
 end $$;
 

@@ -1,17 +1,24 @@
 /** Campaigns: the rules for calling a list of leads, and the switches that set it going. */
 import { Campaign, CampaignCreate, CampaignPatch, page } from '../lib/contract.ts';
+import type { Deps } from '../lib/deps.ts';
 import { wakeDispatch } from '../lib/dial.ts';
+import { sweepSoon } from '../lib/summarise.ts';
 import { found, notFound, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
 
 const tag = 'Campaigns';
+
+/** What follows a change: a campaign that it ended owes its summary, one that runs may have calls to make. */
+const follow = (deps: Deps, account: string, { status }: { status: string }): void => {
+  if (status === 'canceled' || status === 'completed') sweepSoon(deps);
+  else if (status === 'active') wakeDispatch(deps, account);
+};
 
 /** POST /v1/campaigns/:id/start and its kin: one verb each, which says what is allowed when the state is wrong. */
 const move = (
   action: 'start' | 'pause' | 'resume' | 'cancel',
   summary: string,
   verb: 'startCampaign' | 'pauseCampaign' | 'resumeCampaign' | 'cancelCampaign',
-  wakes: boolean,
 ): Route =>
   route({
     method: 'POST',
@@ -25,7 +32,7 @@ const move = (
     async handler(call) {
       const { deps } = call;
       const campaign = found(await deps.verbs[verb](accountOf(call), deps.now(), call.params.id));
-      if (wakes) wakeDispatch(deps, accountOf(call));
+      follow(deps, accountOf(call), campaign);
       return { status: 200, body: campaign };
     },
   });
@@ -86,7 +93,7 @@ export const campaignRoutes: readonly Route[] = [
     async handler(call) {
       const { deps, params, body } = call;
       const campaign = found(await deps.verbs.updateCampaign(accountOf(call), deps.now(), params.id, body));
-      if (campaign.status === 'active') wakeDispatch(deps, accountOf(call));
+      follow(deps, accountOf(call), campaign);
       return { status: 200, body: campaign };
     },
   }),
@@ -105,8 +112,8 @@ export const campaignRoutes: readonly Route[] = [
       return { status: 204, body: undefined };
     },
   }),
-  move('start', 'Start calling (from starts_at, when that lies ahead)', 'startCampaign', true),
-  move('pause', 'Dial nobody new; calls on the line go on', 'pauseCampaign', false),
-  move('resume', 'Go on calling', 'resumeCampaign', true),
-  move('cancel', 'Stop for good', 'cancelCampaign', false),
+  move('start', 'Start calling (from starts_at, when that lies ahead)', 'startCampaign'),
+  move('pause', 'Dial nobody new; calls on the line go on', 'pauseCampaign'),
+  move('resume', 'Go on calling', 'resumeCampaign'),
+  move('cancel', 'Stop for good', 'cancelCampaign'),
 ];

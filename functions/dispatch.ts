@@ -4,7 +4,7 @@ import { withDb } from '../lib/db.ts';
 import type { Deps } from '../lib/deps.ts';
 import { dispatch } from '../lib/dial.ts';
 import { reconcile } from '../lib/reconcile.ts';
-import { FEW_MAILS, sweep } from '../lib/summarise.ts';
+import { sweepSoon } from '../lib/summarise.ts';
 
 /** Calls looked at per tick, and together with create-calls: with the mails after them, 40 subrequests. */
 const LOOKS = 16;
@@ -13,8 +13,8 @@ const ASKS = 28;
 /** What one tick does, whoever composed its dependencies. Answers as {@link onTick}. */
 export const tick = async (deps: Deps): Promise<Date | null> => {
   const upkeep = await deps.verbs.tick(deps.now(), LOOKS);
-  const completed = upkeep.completed + (await reconcile(deps, upkeep.look_at));
-  if (completed > 0 || upkeep.mail_due) deps.background('summary', (own) => sweep(own, FEW_MAILS));
+  const found = await reconcile(deps, upkeep.look_at);
+  if (upkeep.mail_due || found) sweepSoon(deps);
   const { unfinished } = await dispatch(deps, ASKS - upkeep.look_at.length);
   const next = await deps.verbs.nextDue(deps.now());
   if (unfinished) return deps.now();

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { Explain, ImportReport, Lead, LEAD_STATUSES, LeadsIn, LeadWithCalls, page, TEMPERATURES } from '../lib/contract.ts';
 import { wakeDispatch } from '../lib/dial.ts';
 import { importCsv, importJson } from '../lib/import-leads.ts';
+import { sweepSoon } from '../lib/summarise.ts';
 import { found, paged } from './respond.ts';
 import { accountOf, ById, pageQuery, route, type Route } from './route.ts';
 
@@ -27,14 +28,19 @@ export const leadRoutes: readonly Route[] = [
     async handler(call) {
       const { deps, params, query, body, csv } = call;
       const account = accountOf(call);
-      const report = csv
-        ? await importCsv(deps, account, params.id, csv.stream, {
-            mapping: query.mapping ?? null,
-            declaredBytes: csv.declaredBytes,
-          })
-        : await importJson(deps, account, params.id, body.leads);
-      wakeDispatch(deps, account);
-      return { status: 200, body: report };
+      try {
+        const report = csv
+          ? await importCsv(deps, account, params.id, csv.stream, {
+              mapping: query.mapping ?? null,
+              declaredBytes: csv.declaredBytes,
+            })
+          : await importJson(deps, account, params.id, body.leads);
+        return { status: 200, body: report };
+      } finally {
+        // However it ended: leads may have gone in, and the campaign may have waited for its end alone.
+        wakeDispatch(deps, account);
+        sweepSoon(deps);
+      }
     },
   }),
   route({

@@ -1,6 +1,6 @@
 /** Notifications: the mails owed to an account, each with its status and the reason for it. */
 import { Notification, page } from '../lib/contract.ts';
-import { FEW_MAILS, sweep } from '../lib/summarise.ts';
+import { sweepSoon } from '../lib/summarise.ts';
 import { found, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
 
@@ -30,7 +30,7 @@ export const notificationRoutes: readonly Route[] = [
     async handler(call) {
       const { deps, params } = call;
       const notification = found(await deps.verbs.requestSend(accountOf(call), deps.now(), params.id));
-      deps.background('sweep', async (own) => void (await sweep(own, FEW_MAILS)));
+      sweepSoon(deps);
       return { status: 202, body: notification };
     },
   }),

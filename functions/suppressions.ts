@@ -4,6 +4,7 @@ import { page, Suppression, SuppressionIn } from '../lib/contract.ts';
 import { normalisePhone } from '../lib/domain/phone.ts';
 import { Refusal } from '../lib/errors.ts';
 import { importSuppressions, SuppressionReport } from '../lib/import-suppressions.ts';
+import { sweepSoon } from '../lib/summarise.ts';
 import { notFound, paged } from './respond.ts';
 import { accountOf, PageQuery, route, type Route } from './route.ts';
 
@@ -49,12 +50,17 @@ export const suppressionRoutes: readonly Route[] = [
       const account = accountOf(call);
       if (csv) {
         const { stream, declaredBytes } = csv;
-        return { status: 200, body: await importSuppressions(deps, account, stream, { declaredBytes }) };
+        try {
+          return { status: 200, body: await importSuppressions(deps, account, stream, { declaredBytes }) };
+        } finally {
+          sweepSoon(deps); // the last leads of a campaign may have been among them
+        }
       }
       const phone = normalisePhone(body.phone, null);
       if (!phone.ok) throw new Refusal(400, 'validation', `phone: ${phone.message}`, [{ field: 'phone', rule: phone.message }]);
       const row = { phone: phone.e164, reason: body.reason ?? null };
-      const { added } = await deps.verbs.addSuppressions(account, deps.now(), [row]);
+      const { added, mail_due } = await deps.verbs.addSuppressions(account, deps.now(), [row]);
+      if (mail_due) sweepSoon(deps);
       return { status: 201, body: { phone: row.phone, added: added > 0 } };
     },
   }),

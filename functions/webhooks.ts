@@ -8,7 +8,7 @@ import { refill } from '../lib/dial.ts';
 import { DbError, Refusal } from '../lib/errors.ts';
 import { createProviders } from '../lib/providers/table.ts';
 import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
-import { FEW_MAILS, sweep } from '../lib/summarise.ts';
+import { sweepSoon } from '../lib/summarise.ts';
 import type { Applied } from '../lib/verbs.ts';
 import { readBytes, refuseEncoded } from './input.ts';
 import { errorBody, errorToResponse, unauthorized } from './respond.ts';
@@ -28,9 +28,10 @@ const textOf = async (request: Request): Promise<string> => {
 
 /** What the fact set free or finished is taken up after the answer has gone. */
 export const follow = (deps: Deps, applied: Applied): void => {
+  // A mail first: it is one request, a refill may take many.
+  if (applied.mail_due) sweepSoon(deps);
   const { refill: mine } = applied;
   if (mine) deps.background('refill', (own) => refill(own, mine));
-  if (applied.completed || applied.mail_due) deps.background('summary', (own) => sweep(own, FEW_MAILS));
 };
 
 /**

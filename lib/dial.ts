@@ -6,7 +6,7 @@ import type { Call } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
 import { openAgent, webhookUrl } from './provider-agents.ts';
-import { FEW_MAILS, sweep } from './summarise.ts';
+import { sweepSoon } from './summarise.ts';
 import type { AgentSecrets, CallOutcome, ClaimedCall, Refill } from './verbs.ts';
 import type * as z from 'zod';
 
@@ -95,9 +95,8 @@ const placeCalls = async (
   const outcomes = await Promise.all(
     calls.filter((call) => go.has(call.call_id)).map((call) => createCall(deps, call, agents.get(call.agent_id)!, deadline)),
   );
-  if (outcomes.length === 0) return 0;
-  const recorded = await deps.verbs.recordCalls(account, deps.now(), outcomes);
-  if (recorded.completed) deps.background('summary', (own) => sweep(own, FEW_MAILS));
+  const recorded = outcomes.length === 0 ? null : await deps.verbs.recordCalls(account, deps.now(), outcomes);
+  if (recorded?.mail_due ?? fenced.mail_due) sweepSoon(deps);
   return outcomes.length;
 };
 
@@ -186,7 +185,11 @@ export const placeDirectCall = async (deps: Deps, account: string, callId: strin
  */
 export const cancelCall = async (deps: Deps, account: string, callId: string): Promise<CallRow | null> => {
   const canceled = await deps.verbs.cancelCall(account, deps.now(), callId);
-  if (canceled === null || canceled.stop === null) return canceled?.call ?? null;
+  if (canceled === null) return null;
+  if (canceled.stop === null) {
+    sweepSoon(deps); // it may have been the last of its campaign
+    return canceled.call;
+  }
   const agent = await deps.verbs.agentSecrets(account, deps.now(), canceled.stop.agent_id);
   let stopped = false;
   try {

@@ -30,16 +30,16 @@ const lookAt = async (deps: Deps, look: CallToLookAt): Promise<Applied | null> =
   });
 };
 
-/** Looks at each call; one that fails is reported and looked at again a minute later. Returns how many campaigns were completed. */
-export const reconcile = async (deps: Deps, looks: readonly CallToLookAt[]): Promise<number> => {
-  let completed = 0;
+/** Looks at each call; one that fails is reported and looked at again a minute later. True when a mail is due because of what was found. */
+export const reconcile = async (deps: Deps, looks: readonly CallToLookAt[]): Promise<boolean> => {
+  let mailDue = false;
   for (let at = 0; at < looks.length; at += PARALLEL) {
     const some = looks.slice(at, at + PARALLEL);
     const results = await Promise.allSettled(some.map((look) => lookAt(deps, look)));
     for (const [i, result] of results.entries()) {
-      if (result.status === 'fulfilled') completed += result.value?.completed ? 1 : 0;
+      if (result.status === 'fulfilled') mailDue ||= result.value?.mail_due ?? false;
       else deps.report('provider_api_failure', result.reason, { account_id: some[i]!.account_id, call_id: some[i]!.call_id });
     }
   }
-  return completed;
+  return mailDue;
 };

@@ -7,8 +7,8 @@ import type { Config } from './env.ts';
 import { DbError, type ErrorType } from './errors.ts';
 import { signLink } from './auth.ts';
 import { hotLeadsFileName } from './domain/hot-leads-csv.ts';
-import { composeHotLeads, composeNothingDialled, composePaused } from './domain/notice-mail.ts';
-import { composeSummary, TOP_LEADS, type HotList } from './domain/summary-mail.ts';
+import { composeHotLeads, composeNothingDialled, composePaused, type NoticeFrame } from './domain/notice-mail.ts';
+import { composeSummary, TOP_LEADS, type ComposedMail, type HotList } from './domain/summary-mail.ts';
 import { collectHotLeads } from './hot-leads-attachment.ts';
 import { MESSAGE_LIMIT, type Mail, type MailResult } from './mail.ts';
 import type { MailToLookUp, NoticeData, TakenNotification } from './verbs.ts';
@@ -26,7 +26,10 @@ const LINK_DAYS = 7;
 const SWEEP_ASKS = 30;
 const SWEEP_MS = 16_000;
 /** What a sweep may ask that comes after the answer, in an invocation that has asked for other things before. */
-export const FEW_MAILS = 6;
+const FEW_MAILS = 6;
+
+/** Sends what is due once the answer has gone. */
+export const sweepSoon = (deps: Pick<Deps, 'background'>): void => deps.background('summary', (own) => sweep(own, FEW_MAILS));
 
 /** The types of mail that the configuration switches off. */
 export const offTypes = (config: Pick<Config, 'summaryEnabled'>): string[] => (config.summaryEnabled ? [] : ['campaign_summary']);
@@ -91,18 +94,18 @@ const summary: Composer = async (deps, taken) => {
 
 /** The mails beside the summary; each tells what the database says of the notification. */
 const notice =
-  (write: (data: NoticeData, frame: Parameters<typeof composePaused>[0]) => ReturnType<typeof composePaused>): Composer =>
+  (write: (data: NoticeData, frame: NoticeFrame) => ComposedMail): Composer =>
   async (deps, taken) => {
     const data = await deps.verbs.noticeData(taken.account_id, deps.now(), taken.id);
     if (!data) throw new NothingToSay('the campaign no longer exists');
     const links = await urls(deps, taken, data.campaign_id);
-    const frame = { campaignName: data.campaign_name, accountName: taken.account_name, reason: data.pause_reason, ...links };
+    const frame = { campaignName: data.campaign_name, accountName: taken.account_name, ...links };
     return { ...write(data, frame), attachments: [] };
   };
 
 const COMPOSERS: Readonly<Record<TakenNotification['type'], Composer>> = {
   campaign_summary: summary,
-  campaign_paused: notice((_data, frame) => composePaused(frame)),
+  campaign_paused: notice((data, frame) => composePaused({ ...frame, reason: data.pause_reason, calls: data.failed_calls })),
   hot_lead: notice((data, frame) => composeHotLeads({ ...frame, leads: data.hot_leads })),
   nothing_dialled: notice((data, frame) => composeNothingDialled({ ...frame, waiting: data.waiting })),
 };
@@ -133,13 +136,15 @@ const sendEnded = (result: MailResult): Ending => {
   return { outcome, reason: result.reason, messageId: null, problem: { stage: 'send', error: new Error(result.reason) } };
 };
 
-const composeAndSend = async (deps: MailDeps, taken: TakenNotification): Promise<Ending> => {
+/** Null: its lease is over, so that it is no longer this worker's to send or to record. */
+const composeAndSend = async (deps: MailDeps, taken: TakenNotification): Promise<Ending | null> => {
   let content: Content;
   try {
     content = await COMPOSERS[taken.type](deps, taken);
   } catch (error) {
     return composeFailed(error);
   }
+  if (deps.now() >= new Date(taken.lease_until)) return null;
   const campaign = taken.campaign_id === null ? {} : { campaign_id: taken.campaign_id };
   const metadata = { notification_id: taken.id, ...campaign, type: taken.type };
   return sendEnded(await deps.mail.send({ to: taken.recipient, ...content, metadata }));
@@ -154,10 +159,12 @@ const errorType = (mail: Pick<MailToLookUp, 'type'>, stage: 'compose' | 'send' |
  * Composes, sends and records one mail that was taken. Never throws: what goes wrong is recorded with its reason and reported once:
  * a transient failure when it first occurs and when it is given up, an `unknown` end when the look-ups found nothing.
  *
- * When the end cannot be recorded the mail stays `sending` until its lease is over; it may have been sent, so it is then `unknown`.
+ * When the end cannot be recorded, or the worker stalled beyond its lease, the mail stays `sending` until that is over; it may have been
+ * sent, so it is then `unknown`.
  */
 export const sendNotification = async (deps: MailDeps, taken: TakenNotification): Promise<SendOutcome> => {
   const ending = await composeAndSend(deps, taken);
+  if (ending === null) return 'unknown';
   const { outcome, reason, messageId, problem } = ending;
   const told = problem !== null && outcome !== 'unknown' && !(outcome === 'again' && taken.attempts > 1);
   const tell = (stage: 'compose' | 'send' | 'record', error: unknown): void =>
@@ -195,10 +202,12 @@ const lookUp = async (deps: MailDeps, mail: MailToLookUp): Promise<void> => {
           context,
         );
       }
-      await deps.verbs.noteLookup(mail.account_id, deps.now(), mail.id);
+      await deps.verbs.noteLookup(mail.account_id, deps.now(), mail.id, false);
     }
   } catch (error) {
-    deps.report('background_task_failed', error, { ...context, stage: 'look_up' });
+    // Asked again when its lease is over; after two days of silence the mail is given up for lost.
+    deps.report(mail.overdue ? errorType(mail, 'send') : 'background_task_failed', error, { ...context, stage: 'look_up' });
+    if (mail.overdue) await deps.verbs.noteLookup(mail.account_id, deps.now(), mail.id, true);
   }
 };
 

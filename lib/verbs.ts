@@ -138,7 +138,7 @@ export const Applied = z.object({
   released: z.boolean(),
   /** The campaign completed by this very fact. */
   completed: z.boolean(),
-  /** A mail of the campaign is due now. */
+  /** A mail of the account is due now. */
   mail_due: z.boolean().optional(),
   /** The account's one refill, taken for whoever brought the fact; null or absent: nothing to refill, or somebody is at it. */
   refill: Refill.nullish(),
@@ -169,6 +169,8 @@ export const TakenNotification = z.object({
   attempts: z.int(),
   /** What the mail tells beside what the campaign says: the reason of a pause. */
   detail: z.string().nullable(),
+  /** Whoever has not sent it by then no longer may: it is somebody else's, or of unknown end. */
+  lease_until: c.Instant,
 });
 export type TakenNotification = z.infer<typeof TakenNotification>;
 
@@ -180,6 +182,8 @@ export const MailToLookUp = z.object({
   type: z.enum(c.NOTIFICATION_TYPES),
   /** When it is not found this time either, it stays unknown until a person decides. */
   last: z.boolean(),
+  /** The mail provider could not be asked for days: if it cannot be asked this time either, that was the last try. */
+  overdue: z.boolean(),
 });
 export type MailToLookUp = z.infer<typeof MailToLookUp>;
 
@@ -234,6 +238,15 @@ export const NoticeData = z.object({
       company: z.string().nullable(),
       score: z.number().nullable(),
       evidence: z.string().nullable(),
+    }),
+  ),
+  /** Of a pause: the latest calls that failed before it, the latest first. */
+  failed_calls: z.array(
+    z.object({
+      name: z.string().nullable(),
+      phone: z.string(),
+      disposition: z.enum(c.DISPOSITIONS),
+      reason: z.string().nullable(),
     }),
   ),
 });
@@ -402,12 +415,12 @@ export const VERBS = {
   /** The fence: `reserved → placing` for those that may still be dialled at this very moment; the others are given back at no cost. Sent again with the same token, it says the same. */
   fenceCalls: account<[token: string, callIds: string[]]>()(
     'fence_calls',
-    z.object({ go: z.array(c.Id), held: z.array(z.object({ call_id: c.Id, reason: z.string() })) }),
+    z.object({ go: z.array(c.Id), held: z.array(z.object({ call_id: c.Id, reason: z.string() })), mail_due: Flag }),
   ),
   /** Records how create-calls ended, applies parked events, settles refusals. */
   recordCalls: account<[outcomes: CallOutcome[]]>()(
     'record_calls',
-    z.object({ released: z.int(), completed: z.boolean(), agent_paused: z.boolean() }),
+    z.object({ released: z.int(), completed: z.boolean(), agent_paused: z.boolean(), mail_due: Flag }),
   ),
   /** Applies one fact to its call, forward only, each event key once. */
   applyFact: account<[agent: string, eventId: string, fact: CallFact]>()('apply_fact', Applied.nullable()),
@@ -442,7 +455,7 @@ export const VERBS = {
   // ---- suppressions
   addSuppressions: account<[rows: { phone: string; reason: string | null }[]]>()(
     'add_suppressions',
-    z.object({ added: z.int() }),
+    z.object({ added: z.int(), mail_due: Flag }),
   ),
   listSuppressions: account<[after: string | null, limit: number]>()('list_suppressions', rowsOf(c.Suppression.shape)),
   deleteSuppression: account<[phone: string]>()('delete_suppression', Flag),
@@ -455,8 +468,8 @@ export const VERBS = {
   recordNotification: account<
     [id: string, result: 'sent' | 'failed' | 'unknown' | 'again', reason: string | null, messageId: string | null]
   >()('record_notification', c.Notification.shape.status.nullable()),
-  /** A look-up found nothing. True when it was the last one: the mail stays `unknown` until a person decides. */
-  noteLookup: account<[id: string]>()('note_lookup', Flag, 'once'),
+  /** A look-up found nothing (`last`: and there will be no other). True when it was the last one: the mail stays `unknown` until a person decides. */
+  noteLookup: account<[id: string, last: boolean]>()('note_lookup', Flag, 'once'),
   summaryData: account<[campaign: string]>()('summary_data', SummaryData.nullable()),
   /** What the mails beside the summary tell. */
   noticeData: account<[notification: string]>()('notice_data', NoticeData.nullable()),

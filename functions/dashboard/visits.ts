@@ -4,6 +4,7 @@ import type { Deps } from '../../lib/deps.ts';
 import { wakeDispatch } from '../../lib/dial.ts';
 import { Refusal } from '../../lib/errors.ts';
 import { importCsv } from '../../lib/import-leads.ts';
+import { sweepSoon } from '../../lib/summarise.ts';
 import type * as z from 'zod';
 import { mediaType, refuseEncoded } from '../input.ts';
 import { found, notFound } from '../respond.ts';
@@ -115,11 +116,14 @@ export const upload = async (visit: Visit): Promise<Response> => {
     scripted ? pageAnswer(status, uploadResult(id, shown)) : showCampaign(visit, { status, upload: shown });
   try {
     const report = await (scripted ? importStreamed : importForm)(visit, id);
-    wakeDispatch(visit.deps, visit.account);
     return await answer(200, { kind: 'report', report });
   } catch (error) {
     if (!(error instanceof Refusal) || error.status === 404) throw error;
     return answer(error.status, { kind: 'refused', refusal: error });
+  } finally {
+    // However it ended: leads may have gone in, and the campaign may have waited for its end alone.
+    wakeDispatch(visit.deps, visit.account);
+    sweepSoon(visit.deps);
   }
 };
 
@@ -130,11 +134,12 @@ export const move =
   async (visit: Visit): Promise<Response> => {
     const { deps } = visit;
     try {
-      found(await deps.verbs[MOVES[action]](visit.account, now(visit), campaignId(visit)));
+      const { status } = found(await deps.verbs[MOVES[action]](visit.account, now(visit), campaignId(visit)));
+      if (status === 'active') wakeDispatch(deps, visit.account);
+      if (status === 'canceled') sweepSoon(deps);
     } catch (error) {
       if (!(error instanceof Refusal) || error.status === 404) throw error;
       return showCampaign(visit, { status: error.status, error: error.message });
     }
-    if (action === 'start' || action === 'resume') wakeDispatch(deps, visit.account);
     return seeOther(`/campaigns/${campaignId(visit)}`);
   };

@@ -18,7 +18,15 @@ export interface NoticeLead {
   evidence: string | null;
 }
 
-interface NoticeFrame {
+/** A call that failed, as a pause names it. */
+export interface FailedCall {
+  name: string | null;
+  phone: string;
+  disposition: string;
+  reason: string | null;
+}
+
+export interface NoticeFrame {
   campaignName: string;
   accountName: string;
   campaignUrl: string;
@@ -107,8 +115,8 @@ const composeNotice = (notice: Notice): ComposedMail => {
   };
 };
 
-/** A campaign that the system paused, or whose provider refuses it: why, and where to go on. */
-export const composePaused = (data: NoticeFrame & { reason: string | null }): ComposedMail =>
+/** A campaign that the system paused, or whose provider refuses it: why, the calls that failed, and where to go on. */
+export const composePaused = (data: NoticeFrame & { reason: string | null; calls: readonly FailedCall[] }): ComposedMail =>
   composeNotice({
     ...data,
     subject: `Campaign paused: ${oneLine(data.campaignName)}`,
@@ -117,7 +125,12 @@ export const composePaused = (data: NoticeFrame & { reason: string | null }): Co
       { text: shortLine(data.reason ?? '', REASON_LENGTH) || 'No reason was recorded.', own: false },
       { text: 'Nobody is called until this is mended and the campaign goes on.', own: true },
     ],
-    leads: [],
+    leads: data.calls.map(({ name, phone, disposition, reason }) => ({
+      name,
+      phone,
+      score: null,
+      evidence: reason ?? disposition,
+    })),
     because: 'the campaign was paused',
   });
 

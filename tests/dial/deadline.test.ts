@@ -42,11 +42,11 @@ const dialWith = async (slow: number) => {
     claimCalls: () => Promise.resolve({ calls: (claims += 1) === 1 ? [claimed] : [], agents: [agent], next_pace_at: null }),
     fenceCalls: () => {
       elapsed += slow;
-      return Promise.resolve({ go: [CALL], held: [] });
+      return Promise.resolve({ go: [CALL], held: [], mail_due: false });
     },
     recordCalls: (_account, _now, outcomes) => {
       recorded.push(...outcomes);
-      return Promise.resolve({ released: 0, completed: false, agent_paused: false });
+      return Promise.resolve({ released: 0, completed: false, agent_paused: false, mail_due: false });
     },
   };
   const createCall = ({ attempt_id }: { attempt_id: string }) => {

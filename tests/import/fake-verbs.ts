@@ -61,7 +61,7 @@ export const fakeStore = (defaultCountry: string | null = 'US'): FakeStore => {
         store.suppressed.set(phone, reason);
         return !known;
       });
-      return { added: fresh.length };
+      return { added: fresh.length, mail_due: false };
     },
   };
   Object.assign(store.deps.verbs, verbs);

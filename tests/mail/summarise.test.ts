@@ -21,6 +21,7 @@ const taken = (changes: Partial<TakenNotification> = {}): TakenNotification => (
   recipient: 'owner@example.com',
   attempts: 1,
   detail: null,
+  lease_until: '2026-07-02T12:20:00.000Z',
   ...changes,
 });
 const figures: SummaryData = {
@@ -291,7 +292,14 @@ test('what ends a mail is told before it is recorded: a worker that dies in betw
 });
 
 test('a mail of unknown end is looked up and never sent again: found it is sent, not found it is reported once, at the last look-up', async () => {
-  const mail: MailToLookUp = { id: id(1), account_id: ACCOUNT, campaign_id: CAMPAIGN, type: 'campaign_summary', last: false };
+  const mail: MailToLookUp = {
+    id: id(1),
+    account_id: ACCOUNT,
+    campaign_id: CAMPAIGN,
+    type: 'campaign_summary',
+    last: false,
+    overdue: false,
+  };
   const found = world({ lookUp: [mail], find: () => Promise.resolve({ messageId: 'm-9' }) });
   await sweep(found.deps);
   expect(found.recorded).toEqual([{ id: id(1), result: 'sent', reason: null, messageId: 'm-9' }]);
@@ -364,6 +372,7 @@ test('the other mails tell of a pause, of hot leads and of a silent day, escaped
           evidence: 'Wants it',
         },
       ],
+      failed_calls: [{ name: 'Ann <b>', phone: '+14155550111', disposition: 'failed', reason: 'no route' }],
     });
   const table: [type: TakenNotification['type'], subject: string, says: string][] = [
     ['campaign_paused', 'Campaign paused: Spring <3', 'too low'],

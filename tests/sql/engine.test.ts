@@ -110,7 +110,8 @@ describe('fence', () => {
     const [call] = await engine.claim();
     await verbs.addSuppressions(account, now(), [{ phone: call.phone, reason: 'asked' }]);
     const fenced = await verbs.fenceCalls(account, now(), randomUUID(), [call.call_id]);
-    expect(fenced).toEqual({ go: [], held: [{ call_id: call.call_id, reason: 'suppressed' }] });
+    // It was the last of its campaign, so that the summary is due.
+    expect(fenced).toEqual({ go: [], held: [{ call_id: call.call_id, reason: 'suppressed' }], mail_due: true });
     expect(await lead(account, leads[0])).toMatchObject({ status: 'suppressed', attempts: 0 });
     expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'completed' });
   });
@@ -490,7 +491,7 @@ describe('mail', () => {
       for (const { id, last: said } of look_up) {
         seen.push(minute);
         told.push(said);
-        last.push(await verbs.noteLookup(account, now(), id));
+        last.push(await verbs.noteLookup(account, now(), id, false));
       }
     }
     expect(seen).toEqual([1, 5, 15, 60]);

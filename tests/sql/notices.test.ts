@@ -89,6 +89,34 @@ describe('the breaker', () => {
     expect(await verbs.getCampaign(few.account, now(), few.campaign)).toMatchObject({ status: 'active' });
   });
 
+  test('the mail of a pause names the calls that failed, the latest first, with their reasons', async () => {
+    const { account } = await fail(12, 22);
+    const [mail] = (await taken()).filter((one) => one.type === 'campaign_paused');
+    const data = (await verbs.noticeData(account, now(), mail.id))!;
+    expect(data.failed_calls).toHaveLength(10);
+    expect(data.failed_calls[0]).toMatchObject({
+      phone: expect.stringMatching(/^\+1415/),
+      disposition: 'failed',
+      reason: 'no route',
+    });
+  });
+
+  test('a campaign that the last failing call completes is complete, not paused', async () => {
+    const { owner, account, campaign } = await running(20);
+    for (const call of await engine.place()) await engine.tell(owner, call.call_id, 'failed');
+    expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'completed' });
+    expect(await mails(account, 'campaign_paused')).toEqual([]);
+  });
+
+  test('calls that ended more than ten minutes ago no longer count', async () => {
+    const { owner, account, campaign } = await running(60);
+    const calls = await engine.place(20);
+    for (const call of calls.slice(0, 19)) await engine.tell(owner, call.call_id, 'failed');
+    engine.pass(10);
+    await engine.tell(owner, calls[19].call_id, 'failed');
+    expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'active' });
+  });
+
   test('what failed before a person resumed the campaign does not count again', async () => {
     const { owner, account, campaign } = await fail(10, 20);
     engine.pass(1);
@@ -140,6 +168,29 @@ describe('what else is told', () => {
     engine.pass(5);
     await verbs.sweepNotifications(now(), randomUUID(), 1, []);
     expect(await mails(account, 'nothing_dialled')).toHaveLength(1);
+  });
+
+  test('a weekend without a window is no silence; a Monday on which nothing is dialled is', async () => {
+    const owner = await engine.account();
+    const office = { days: [1, 2, 3, 4, 5], start: '09:00', end: '18:00' };
+    const campaign = await engine.campaign(owner, { window: office, max_concurrent_calls: 1 });
+    await engine.leads(owner.account, campaign, phones(2));
+    await verbs.startCampaign(owner.account, now(), campaign);
+    engine.set('2026-03-06T17:30:00Z'); // Friday
+    const [call] = await engine.place();
+    await engine.tell(owner, call.call_id, 'voicemail');
+    await db.pool.query(`update ringleader.agents set paused_reason = 'no credit'`);
+    const told = async (instant: string): Promise<number> => {
+      engine.set(instant);
+      await verbs.tick(now(), 10);
+      return (await mails(owner.account, 'nothing_dialled')).length;
+    };
+    expect(await told('2026-03-07T18:00:00Z')).toBe(0);
+    expect(await told('2026-03-08T12:00:00Z')).toBe(0);
+    expect(await verbs.nextDue(now())).toBe('2026-03-09T09:30:00.000Z');
+    expect(await told('2026-03-09T09:29:00Z')).toBe(0);
+    expect(await told('2026-03-09T09:30:00Z')).toBe(1);
+    expect(await told('2026-03-09T12:00:00Z')).toBe(1);
   });
 
   test('a bounce marks the address until the account changes it', async () => {
