@@ -49,13 +49,19 @@ export const isLoopback = (hostname: string): boolean => LOOPBACK.test(hostname)
 /** What is wrong with a value, as the end of a sentence that begins with the variable's name; undefined when it is right. */
 type Rule = (value: string) => string | undefined;
 
-const urlOf = (value: string): URL | undefined => (URL.canParse(value) ? new URL(value) : undefined);
+/** The parser forgives white space around a URL; whoever joins a path to it does not. */
+const urlOf = (value: string): URL | undefined => (/^\S+$/.test(value) ? (URL.parse(value) ?? undefined) : undefined);
 
-const database: Rule = (value) => {
+/** Whether every % begins an escape: the driver decodes user and password. */
+const isDecodable = (text: string): boolean => !/%(?![0-9a-f]{2})/i.test(text);
+
+/** What is wrong with a connection string. */
+export const databaseFault: Rule = (value) => {
   const url = urlOf(value);
   const postgres = url && /^postgres(ql)?:$/.test(url.protocol);
   if (!postgres) return 'must be a postgres:// URL';
   if (!url.hostname || !url.username || !url.password) return 'must name a host, a user and a password';
+  if (!isDecodable(url.username + url.password)) return 'must have each % of its password written as %25';
   return url.pathname.length > 1 ? undefined : 'must name a database';
 };
 const webUrl =
@@ -118,7 +124,7 @@ export const parseEnv = (raw: Readonly<Record<string, unknown>>, { allowLoopback
   };
   const url = webUrl(allowLoopbackHttp);
   const config: Config = {
-    databaseUrl: required('DATABASE_URL', database),
+    databaseUrl: required('DATABASE_URL', databaseFault),
     adminKey: required('ADMIN_KEY', key),
     publicUrl: unslashed(required('PUBLIC_URL', url)),
     secretsKey: required('SECRETS_KEY', secret),

@@ -4,6 +4,10 @@
  */
 import { APP_ROLE, migrate, type MigrateReport } from '../local/migrate.ts';
 import { misusedBy, optionsOf, readEnvFile } from './command-line.ts';
+import { checkConfiguration } from './doctor/configuration.ts';
+import { refused } from './doctor/database.ts';
+import { fail as failed, type Line, print, type Raw, secretsIn } from './doctor/line.ts';
+import { howToGet } from './doctor/variables.ts';
 
 const misused = misusedBy('migrate', 'npm run migrate [-- --env-file FILE]');
 const OPTIONS = {
@@ -11,18 +15,11 @@ const OPTIONS = {
   'env-file': { type: 'string' },
 } as const;
 const { 'env-file': file } = optionsOf(OPTIONS, misused).values;
-const environment = { ...(file === undefined ? {} : readEnvFile(file, misused)), ...process.env };
+const environment: Raw = { ...(file === undefined ? {} : readEnvFile(file, misused)), ...process.env };
 
-const fail = (line: string): never => {
-  console.error(line);
+const fail = (text: string): never => {
+  console.error(text);
   process.exit(1);
-};
-
-const parse = (name: string, text: string): URL => {
-  const url = URL.parse(text);
-  return url && /^postgres(ql)?:$/.test(url.protocol)
-    ? url
-    : fail(`${name} must be a URL such as postgres://user:password@host/database`);
 };
 
 /** More names than this are counted. */
@@ -45,18 +42,39 @@ const describe = ({ made, changed, dropped }: MigrateReport): string[] => {
   ]);
 };
 
-const ownerUrl =
-  environment['MIGRATE_DATABASE_URL'] ||
-  fail(
-    'MIGRATE_DATABASE_URL is missing: the owner\'s direct connection (Neon console, Connect, "Connection pooling" off). Set it, or name its file with --env-file.',
-  );
-if (parse('MIGRATE_DATABASE_URL', ownerUrl).username === APP_ROLE)
-  fail(`MIGRATE_DATABASE_URL signs in as ${APP_ROLE}: it must be the owner of the database.`);
+/** What the doctor finds wrong with the two variables, by reading them. */
+const wrong = (): Line[] => {
+  const about = ['MIGRATE_DATABASE_URL', 'DATABASE_URL'].filter((name) => environment[name]);
+  if (!environment['MIGRATE_DATABASE_URL'])
+    return [
+      failed(
+        'MIGRATE_DATABASE_URL',
+        'is missing',
+        `${howToGet('MIGRATE_DATABASE_URL')}; set it, or name its file: --env-file FILE`,
+      ),
+    ];
+  return checkConfiguration(environment).filter((line) => line.verdict === 'FAIL' && about.includes(line.about));
+};
+
+/** A failure of the migration itself; nothing was changed by it. */
+const explain = (error: unknown): Line => {
+  const { message, cause } = error as Error & { cause?: { code?: string } };
+  if (!message.startsWith('schema.sql')) return refused('MIGRATE_DATABASE_URL', error);
+  const remedy =
+    cause?.code === '55P03'
+      ? "another session holds a table: look for state = 'idle in transaction' in pg_stat_activity, end it, and run this again"
+      : 'nothing was changed; npm run doctor says whether this role may migrate';
+  return failed('migrate', message, remedy);
+};
+
+const secrets = secretsIn(environment);
+const show = (lines: readonly Line[]): string => lines.map((line) => print(line, secrets)).join('\n');
+
+const faults = wrong();
+if (faults.length > 0) fail(show(faults));
+const ownerUrl = environment['MIGRATE_DATABASE_URL'] ?? '';
 const appUrl = environment['DATABASE_URL'] || undefined;
-const app = appUrl === undefined ? undefined : parse('DATABASE_URL', appUrl);
-if (app && app.username !== APP_ROLE) fail(`DATABASE_URL must sign in as ${APP_ROLE}, the role without rights of its own.`);
-const appPassword = app ? decodeURIComponent(app.password) : undefined;
-if (appPassword === '') fail('DATABASE_URL has no password.');
+const appPassword = appUrl === undefined ? undefined : decodeURIComponent(new URL(appUrl).password);
 
 try {
   const report = await migrate({ ownerUrl, appPassword });
@@ -67,5 +85,5 @@ try {
       `Role ${APP_ROLE}: ${report.passwordSet ? 'password set from DATABASE_URL' : 'already signs in as DATABASE_URL says'}.`,
     );
 } catch (error) {
-  fail(error instanceof Error ? error.message : String(error));
+  fail(show([explain(error)]));
 }

@@ -1,5 +1,5 @@
 /** Reads the variables as the worker will, and then as somebody who knows what usually goes wrong. Asks nobody. */
-import { isLoopback, parseEnv } from '../../lib/env.ts';
+import { databaseFault, isLoopback, parseEnv } from '../../lib/env.ts';
 import { Misconfigured } from '../../lib/errors.ts';
 import { fail, type Line, ok, type Raw, warn } from './line.ts';
 import { OURS, PROVIDER_HOSTS, type Variable, WORKER } from './variables.ts';
@@ -58,9 +58,9 @@ const SECOND_LOOK: Readonly<Record<string, (value: string, raw: Raw) => Verdict>
       : { fail: ['must be exactly true; anything else switches the summary mail off'] };
   },
   MIGRATE_DATABASE_URL: (value, raw) => {
-    const url = URL.parse(value);
-    if (!url || !/^postgres(ql)?:$/.test(url.protocol)) return { fail: ['must be a postgres:// URL'] };
-    if (!url.hostname || !url.username || !url.password) return { fail: ['must name a host, a user and a password'] };
+    const fault = databaseFault(value);
+    if (fault !== undefined) return { fail: [fault] };
+    const url = new URL(value);
     if (url.username === 'ringleader_app') return { fail: ['signs in as the app role; it must be the owner of the database'] };
     if (isPooled(url.hostname))
       return { fail: ['goes through the pooler (-pooler in its host); a migration needs the direct connection'] };

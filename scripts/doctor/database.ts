@@ -1,7 +1,7 @@
 /** Asks the database who we are there, and which schema it has. */
 import fs from 'node:fs';
-import { Client } from 'pg';
-import { APP_ROLE, schemaFile, schemaMark } from '../../local/migrate.ts';
+import type { Client } from 'pg';
+import { APP_ROLE, clientOf, schemaFile, schemaMark } from '../../local/migrate.ts';
 import { fail, type Line, ok, warn } from './line.ts';
 
 const OLDEST = 150_000;
@@ -22,9 +22,7 @@ const REFUSALS: Readonly<Record<string, readonly [says: string, remedy: string]>
 };
 
 export const connect = async (connectionString: string): Promise<Client> => {
-  // What Neon's string says as `require`, the client already does as `verify-full`, and says so at length.
-  const url = connectionString.replace('sslmode=require', 'sslmode=verify-full');
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: 15_000, query_timeout: 15_000 });
+  const client = clientOf(connectionString, { connectionTimeoutMillis: 15_000, query_timeout: 15_000 });
   client.on('error', () => undefined); // the query under way rejects with it too
   try {
     await client.connect();

@@ -21,12 +21,21 @@ const SECRET = /_KEY$|_TOKEN$|_SECRET$|_SID$/;
 /** A value shorter than this is a word that may stand in any sentence. */
 const SHORTEST = 6;
 
+/** As somebody else may write it, who undoes the escapes; as it stands where they are broken. */
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a bare %: its own line says so
+  }
+};
+
 /** Every secret in these values: whole ones, the passwords in URLs, and the key in the Sentry DSN. */
 export const secretsIn = (raw: Raw): string[] => {
   const found = Object.entries(raw).flatMap(([name, value]) => {
     if (value === undefined) return [];
     const url = URL.parse(value);
-    const inside = url ? [url.password, decodeURIComponent(url.password), ...(name === 'SENTRY_DSN' ? [url.username] : [])] : [];
+    const inside = url ? [url.password, decoded(url.password), ...(name === 'SENTRY_DSN' ? [url.username] : [])] : [];
     return SECRET.test(name) ? [value, ...inside] : inside;
   });
   return [...new Set(found)].filter((secret) => secret.length >= SHORTEST).sort((a, b) => b.length - a.length);

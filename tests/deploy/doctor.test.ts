@@ -65,6 +65,7 @@ describe('the configuration', () => {
     ],
     ['DATABASE_URL', 'postgres://ringleader_app:pass-word@db.example.com/ringleader', 'WARN', /not Neon/],
     ['DATABASE_URL', 'postgres://ringleader_app:pass-word@127.0.0.1/ringleader', 'WARN', /names this machine/],
+    ['DATABASE_URL', 'postgres://ringleader_app:100%right@127.0.0.1/ringleader', 'FAIL', /each % of its password written as %25/],
     ['ADMIN_KEY', undefined, 'FAIL', /is missing/],
     ['ADMIN_KEY', 'short', 'FAIL', /at least 16 characters/],
     ['ADMIN_KEY', 'with spaces in it and long', 'FAIL', /without spaces/],
@@ -135,8 +136,38 @@ describe('the configuration', () => {
       ).toEqual([]);
       for (const secret of secretsIn(raw)) for (const each of lines) expect(JSON.stringify(each), name).not.toContain(secret);
     }
-    expect(wrong).toHaveLength(53);
+    expect(wrong).toHaveLength(54);
     expect(new Set(wrong.map(([name]) => name))).toEqual(new Set(NAMES));
+  });
+
+  const nasty = [
+    '',
+    ' ',
+    '%',
+    '\n',
+    'é',
+    'null',
+    '//',
+    'https://',
+    'https://%',
+    'postgres://',
+    'postgres://a:%@b/c',
+    'x'.repeat(10_000),
+    '\u0000',
+    '{"a":1}',
+    '$(id)',
+  ];
+  test('whatever stands in a variable, the doctor goes on, and tells what is wrong with it', () => {
+    let tried = 0;
+    for (const name of NAMES)
+      for (const value of nasty) {
+        const raw = { ...RIGHT, [name]: value };
+        const lines = checkConfiguration(raw);
+        for (const line of lines) expect(print(line, secretsIn(raw)).length).toBeGreaterThan(10);
+        for (const line of lines.filter(({ verdict }) => verdict !== 'OK')) expect(line.remedy?.length).toBeGreaterThan(15);
+        tried += 1;
+      }
+    expect(tried).toBe(NAMES.length * nasty.length);
   });
 
   test('a name that nobody reads is told: most often it is misspelt', () => {

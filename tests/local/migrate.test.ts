@@ -1,11 +1,17 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { migrate } from '../../local/migrate.ts';
+import { testDirectory } from '../support/directory.ts';
 
 const name = `migrate_${randomUUID().replaceAll('-', '')}`;
+/** Each run of the command takes a second, more on a busy machine. */
+vi.setConfig({ testTimeout: 120_000 });
+
+const directory = testDirectory('migrate');
 const admin = new Client({ connectionString: inject('postgresUrl') });
 const ownerUrl = ((): string => {
   const url = new URL(inject('postgresUrl'));
@@ -18,8 +24,8 @@ const appUrl = (password: string): string => {
   url.password = password;
   return url.href;
 };
-const script = (env: Record<string, string>): { status: number | null; out: string } => {
-  const run = spawnSync(process.execPath, [path.resolve(import.meta.dirname, '../../scripts/migrate.ts')], {
+const script = (env: Record<string, string>, ...args: string[]): { status: number | null; out: string } => {
+  const run = spawnSync(process.execPath, [path.resolve(import.meta.dirname, '../../scripts/migrate.ts'), ...args], {
     encoding: 'utf8',
     env: { PATH: process.env['PATH'] ?? '', ...env },
   });
@@ -33,6 +39,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await admin.query(`drop database ${name} with (force)`);
   await admin.end();
+  fs.rmSync(directory, { recursive: true });
 });
 
 describe('npm run migrate', () => {
@@ -71,21 +78,86 @@ describe('npm run migrate', () => {
   });
 
   const bad: [env: Record<string, string>, says: RegExp][] = [
-    [{}, /^MIGRATE_DATABASE_URL is missing/],
-    [{ MIGRATE_DATABASE_URL: 'nonsense' }, /^MIGRATE_DATABASE_URL must be a URL/],
-    [{ MIGRATE_DATABASE_URL: ownerUrl, DATABASE_URL: 'nonsense' }, /^DATABASE_URL must be a URL/],
-    [{ MIGRATE_DATABASE_URL: ownerUrl, DATABASE_URL: ownerUrl }, /^DATABASE_URL must sign in as ringleader_app/],
-    [{ MIGRATE_DATABASE_URL: ownerUrl, DATABASE_URL: 'postgres://ringleader_app@127.0.0.1/x' }, /^DATABASE_URL has no password/],
-    [{ MIGRATE_DATABASE_URL: ownerUrl.replace(name, 'no_such') }, /^database "no_such" does not exist/],
+    [{}, /^FAIL {2}MIGRATE_DATABASE_URL: is missing\n.*Neon console.*--env-file/],
+    [{ MIGRATE_DATABASE_URL: 'nonsense' }, /^FAIL {2}MIGRATE_DATABASE_URL: must be a postgres:\/\/ URL\n/],
+    [{ MIGRATE_DATABASE_URL: appUrl('secret') }, /^FAIL {2}MIGRATE_DATABASE_URL: signs in as the app role/],
+    [{ MIGRATE_DATABASE_URL: ownerUrl, DATABASE_URL: 'nonsense' }, /^FAIL {2}DATABASE_URL: must be a postgres:\/\/ URL\n/],
+    [
+      { MIGRATE_DATABASE_URL: ownerUrl, DATABASE_URL: ownerUrl },
+      /^FAIL {2}DATABASE_URL: signs in as another role than ringleader_app/,
+    ],
+    [
+      { MIGRATE_DATABASE_URL: ownerUrl, DATABASE_URL: appUrl('') },
+      /^FAIL {2}DATABASE_URL: must name a host, a user and a password\n/,
+    ],
+    [
+      { MIGRATE_DATABASE_URL: ownerUrl, DATABASE_URL: appUrl('100%') },
+      /^FAIL {2}DATABASE_URL: must have each % of its password written as %25\n/,
+    ],
+    [{ MIGRATE_DATABASE_URL: ownerUrl.replace(name, 'no_such') }, /^FAIL {2}MIGRATE_DATABASE_URL: there is no such database\n/],
+    [
+      { MIGRATE_DATABASE_URL: ownerUrl.replace(/:[^:@]+@/, ':another@') },
+      /^FAIL {2}MIGRATE_DATABASE_URL: the password is not accepted\n.*Neon console/,
+    ],
   ];
-  test('what cannot be done is said in one line, without the password', () => {
+  test('what cannot be done is said in one line, with how to mend it in another, without the password', () => {
     for (const [env, says] of bad) {
       const { status, out } = script(env);
       expect(status).toBe(1);
       expect(out).toMatch(says);
-      expect(out.trim()).not.toContain('\n');
+      expect(out.trim().split('\n')).toHaveLength(2);
       expect(out).not.toContain(new URL(ownerUrl).password);
     }
-    expect(bad).toHaveLength(6);
+    expect(bad).toHaveLength(9);
+  });
+
+  test('an option that it does not know changes nothing', () => {
+    const { status, out } = script({ MIGRATE_DATABASE_URL: ownerUrl }, '--dry-run');
+    expect(status).toBe(2);
+    expect(out).toBe("migrate: Unknown option '--dry-run'\nusage: npm run migrate [-- --env-file FILE]\n");
+  });
+
+  test('reads the env file that is named; what the environment sets wins', () => {
+    const file = path.join(directory, 'staging.env');
+    fs.writeFileSync(file, `MIGRATE_DATABASE_URL=${ownerUrl}\nDATABASE_URL=${appUrl(password)}\n`);
+    expect(script({}, '--env-file', file).out).toMatch(/^Schema: up to date[^]*already signs in as DATABASE_URL says/);
+    expect(script({ MIGRATE_DATABASE_URL: 'nonsense' }, '--env-file', file).status).toBe(1);
+  });
+
+  test('names what it made, changed and dropped, when that is little', async () => {
+    const client = new Client({ connectionString: ownerUrl });
+    await client.connect();
+    await client.query(`drop index ringleader.leads_phone; drop function ringleader.minutes(numeric);
+      create function ringleader.minutes(p_n int) returns interval language sql as 'select null::interval';
+      alter table ringleader.leads set (autovacuum_vacuum_threshold = 7)`);
+    await client.end();
+    expect(script({ MIGRATE_DATABASE_URL: ownerUrl }).out).toBe(
+      [
+        'Schema: made 1 function, 1 index.',
+        '  made function ringleader.minutes(numeric)',
+        '  made index ringleader.leads_phone',
+        'Schema: changed 1 table.',
+        '  changed table ringleader.leads',
+        'Schema: dropped 1 function.',
+        '  dropped function ringleader.minutes(integer)',
+        'Role ringleader_app: password left as it is (DATABASE_URL is not set).\n',
+      ].join('\n'),
+    );
+  });
+
+  test('waits for no table longer than it is told, so that the system behind it goes on, and comes through when the table is free', async () => {
+    const holder = new Client({ connectionString: ownerUrl });
+    const looker = new Client({ connectionString: ownerUrl });
+    await Promise.all([holder.connect(), looker.connect()]);
+    await holder.query('begin; lock table ringleader.leads in row exclusive mode');
+    const migrating = migrate({ ownerUrl, lockMs: 2000 });
+    const refusals = async (): Promise<number> =>
+      (await looker.query<{ n: number }>('select xact_rollback::int as n from pg_stat_database where datname = $1', [name]))
+        .rows[0]?.n ?? 0;
+    const before = await refusals();
+    await vi.waitUntil(async () => (await refusals()) > before, { timeout: 30_000, interval: 50 });
+    await holder.query('rollback');
+    expect(await migrating).toMatchObject({ made: [], changed: [], dropped: [] });
+    await Promise.all([holder.end(), looker.end()]);
   });
 });

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { PROVIDERS } from '../../lib/contract.ts';
 import { parseEnv, type Config } from '../../lib/env.ts';
 import { Misconfigured } from '../../lib/errors.ts';
+import { WORKER } from '../../scripts/doctor/variables.ts';
 
 const good = {
   DATABASE_URL: 'postgresql://app:canary-password@ep-cool-1-pooler.eu-central-1.aws.neon.tech/ringleader?sslmode=require',
@@ -68,12 +69,14 @@ const malformed: [name: string, value: unknown, rule: string][] = [
   ['DATABASE_URL', 'postgres://host/db', 'must name a host, a user and a password'],
   ['DATABASE_URL', 'postgres://app@host/db', 'must name a host, a user and a password'],
   ['DATABASE_URL', 'postgres://app:canary@host', 'must name a database'],
+  ['DATABASE_URL', 'postgres://app:canary%@host/db', 'must have each % of its password written as %25'],
   ['ADMIN_KEY', 'canary', 'must have at least 16 characters'],
   ['ADMIN_KEY', 'canary with spaces in it', 'must be printable ASCII without spaces'],
   ['PUBLIC_URL', 'canary', 'must be an https URL'],
   ['PUBLIC_URL', 'http://calls.example.com', 'must be an https URL'],
   ['PUBLIC_URL', 'http://127.0.0.1:8787', 'must be an https URL'],
   ['PUBLIC_URL', 'https://me:canary@example.com', 'must be a URL without user, query or fragment'],
+  ['PUBLIC_URL', 'https://calls.example.com\n', 'must be an https URL'],
   ['SECRETS_KEY', 'canary', 'must be 32 bytes as base64url, base64 or hex'],
   ['SECRETS_KEY', good.SECRETS_KEY.slice(2), 'must be 32 bytes as base64url, base64 or hex'],
   ['POSTMARK_SERVER_TOKEN', 'canary token', 'must be printable ASCII without spaces'],
@@ -91,13 +94,22 @@ const malformed: [name: string, value: unknown, rule: string][] = [
   ['POSTMARK_WEBHOOK_SECRET', 'canary secret', 'must be printable ASCII without spaces'],
   ['BOLNA_BASE_URL', 'http://api.bolna.ai', 'must be an https URL'],
   ['BOLNA_BASE_URL', 'http://127.0.0.1:9000', 'must be an https URL'],
+  ['VAPI_BASE_URL', 'canary', 'must be an https URL'],
+  ['RETELL_BASE_URL', 'https://api.retellai.com/#canary', 'must be a URL without user, query or fragment'],
+  ['TWILIO_BASE_URL', 'https://canary@api.twilio.com', 'must be a URL without user, query or fragment'],
+  ['ELEVENLABS_BASE_URL', ' https://api.elevenlabs.io', 'must be an https URL'],
   ['POSTMARK_BASE_URL', 'ftp://canary.example.com', 'must be an https URL'],
   ['POSTMARK_BASE_URL', 'https://api.postmarkapp.com/?token=canary', 'must be a URL without user, query or fragment'],
 ];
 test.each(malformed)('%s malformed is named with its rule and without its value (%#)', (name, value, rule) => {
   expect(faultOf({ ...good, [name]: value })).toBe(`${name} ${rule}`);
 });
-test('every malformed value was tried', () => expect(malformed).toHaveLength(30));
+test('every malformed value was tried, and one of each variable that can be', () => {
+  expect(malformed).toHaveLength(36);
+  const anyValueWillDo = ['EMAIL_CAMPAIGN_SUMMARY_ENABLED']; // whatever is not `true` is off
+  const names = WORKER.map(({ name }) => name).filter((name) => !anyValueWillDo.includes(name));
+  expect([...new Set(malformed.map(([name]) => name))].sort()).toEqual(names.sort());
+});
 
 test('hosts on loopback may be http only where that is allowed, and no other host may', () => {
   const values = {
