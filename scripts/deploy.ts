@@ -41,7 +41,7 @@ const upload: Step = {
   args: [WRANGLER, 'deploy', '--env', String(env), ...(dryRun ? ['--dry-run'] : []), ...parsed.positionals],
   otherwise: dryRun
     ? 'nothing was changed'
-    : 'the worker is as it was, the database is not: it has the new schema, so deploy again soon',
+    : 'the worker is as it was, the database has the new schema: deploy again soon',
 };
 
 /** Says so and ends when wrangler knows that nobody is signed in; when it cannot tell, the deploy will. */

@@ -125,7 +125,7 @@ describe('npm run deploy', () => {
     [
       'wrangler',
       4,
-      /^deploy: wrangler deploy --env staging failed, so it ends here; the worker is as it was, the database is not/,
+      /^deploy: wrangler deploy --env staging failed, so it ends here; the worker is as it was, the database has the new schema/,
     ],
   ];
   test('the first failure ends it, and says what holds now', () => {
