@@ -39,9 +39,7 @@ const migrate: Step = {
 const upload: Step = {
   name: `wrangler deploy --env ${env}${dryRun ? ' --dry-run' : ''}`,
   args: [WRANGLER, 'deploy', '--env', String(env), ...(dryRun ? ['--dry-run'] : []), ...parsed.positionals],
-  otherwise: dryRun
-    ? 'nothing was changed'
-    : 'the worker is as it was, the database has the new schema: deploy again soon',
+  otherwise: dryRun ? 'nothing was changed' : 'the worker is as it was, the database has the new schema: deploy again soon',
 };
 
 /** Says so and ends when wrangler knows that nobody is signed in; when it cannot tell, the deploy will. */
