@@ -24,6 +24,8 @@ const releases = fs
   .map((file) => ({ version: file.replace(/\.sql$/, ''), sql: fs.readFileSync(path.join(folder, file), 'utf8') }));
 const first = releases.find(({ version }) => version === '0.1.0')?.sql ?? '';
 
+const firstTables = [...first.matchAll(/^create table if not exists ringleader\.(\w+)/gm)].map(([, name]) => name);
+
 const once = (text: string, from: string, to: string): string => {
   expect(text.split(from)).toHaveLength(2);
   return text.replace(from, () => to);
@@ -62,8 +64,8 @@ const emptyDatabase = async (server: string): Promise<string> => {
 };
 const catalogue = (url: string): Promise<Catalogue> => connected(url, catalogueOf);
 
-/** Rows in every table of 0.1.0, `LEADS` of them leads; each later release has added columns that are null or have a default. */
-const fill = (url: string): Promise<unknown> =>
+/** Rows in every table of 0.1.0, `leads` of them leads; each later release has added columns that are null or have a default. */
+const fill = (url: string, leads: number): Promise<unknown> =>
   connected(url, (client) =>
     client.query(`
       create function pg_temp.id(kind text, n int) returns uuid language sql immutable as $$ select md5(kind || n)::uuid $$;
@@ -87,7 +89,7 @@ const fill = (url: string): Promise<unknown> =>
           from generate_series(1, 1000) n;
       insert into ringleader.leads (id, account_id, campaign_id, phone, name, variables, status, created_at)
         select pg_temp.id('lead', n), pg_temp.id('account', n % 10 + 1), pg_temp.id('campaign', n % 10 + 1), '+1415' || 1000000 + n, 'Lead ' || n,
-          jsonb_build_object('n', n), 'waiting', '2026-01-01' from generate_series(1, ${LEADS}) n;
+          jsonb_build_object('n', n), 'waiting', '2026-01-01' from generate_series(1, ${leads}) n;
       insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, provider, created_at, ended_at)
         select pg_temp.id('call', n), pg_temp.id('account', n % 10 + 1), 'campaign', pg_temp.id('campaign', n % 10 + 1), pg_temp.id('lead', n),
           pg_temp.id('agent', n % 10 + 1), '+1415' || 1000000 + n, 'completed', 1, 'bolna', '2026-01-01', '2026-01-01' from generate_series(1, 5000) n;
@@ -155,13 +157,14 @@ const freshCatalogue = async (later: string): Promise<Catalogue> => {
 };
 
 /** `later` over a database of `earlier` with rows: the catalogue of an empty one that `later` was applied to, and the same rows. */
-const upgrades = async (earlier: string, later: string): Promise<void> => {
+const upgrades = async (earlier: string, later: string, leads = LEADS): Promise<void> => {
   const ownerUrl = await emptyDatabase(old.url);
   await migrate({ ownerUrl, schema: earlier });
-  await fill(ownerUrl);
+  await fill(ownerUrl, leads);
   const before = await contents(ownerUrl);
-  expect(before.filter(({ rows }) => rows === 0)).toEqual([]);
-  expect(before.find(({ table }) => table === 'leads')?.rows).toBe(LEADS);
+  expect(before.filter(({ rows, table }) => rows === 0 && firstTables.includes(table))).toEqual([]);
+  expect(firstTables).toHaveLength(15);
+  expect(before.find(({ table }) => table === 'leads')?.rows).toBe(leads);
   await migrate({ ownerUrl, schema: later });
   const fresh = await freshCatalogue(later);
   expect(fresh.size).toBeGreaterThan(300);
@@ -194,7 +197,7 @@ describe('schema.sql', () => {
   });
 
   test('a column, a check and an index added as it says reach a database that has the table already', () =>
-    upgrades(TODAY, careful(TODAY)));
+    upgrades(TODAY, careful(TODAY), 5000));
 
   test('a column that stands in "create table" alone is found out: it never reaches a database that has the table', async () => {
     const ownerUrl = await emptyDatabase(old.url);
