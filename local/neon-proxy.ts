@@ -211,6 +211,8 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
         else refuse(tunnel, 'XX000', "Couldn't connect to compute node");
       });
       tcp.on('close', () => {
+        // A write under way when Postgres went is never drained: held back for it, the client's good-bye would not be read.
+        ws.resume();
         if (reached) pass(() => ws.close(1000));
       });
     };

@@ -25,7 +25,7 @@ afterEach(async () => {
     if (child.exitCode !== null || child.signalCode !== null) continue;
     const family = familyOf(pid);
     child.kill('SIGINT');
-    await survivors(family, 10_000);
+    await survivors(family, 30_000);
   }
 });
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
@@ -145,7 +145,7 @@ describe('npm start', { timeout: 120_000 }, () => {
     fs.writeFileSync(path.join(dataDir, 'belongings.json'), JSON.stringify({ groups: [bystander], directories: ['/etc'] }));
     fs.writeFileSync(path.join(dataDir, 'ready.json'), '{"pid":1}');
     const started = start(dataDir);
-    await waitUntil(() => !fs.existsSync(path.join(dataDir, 'ready.json')), 5000);
+    await waitUntil(() => !fs.existsSync(path.join(dataDir, 'ready.json')), 30_000);
     expect((await started.ready()).pid).toBe(started.pid);
     expect(fs.existsSync('/etc')).toBe(true);
   });
@@ -154,11 +154,11 @@ describe('npm start', { timeout: 120_000 }, () => {
     const dataDir = path.join(base, 'interrupted');
     for (const moment of [/Postgres is up/, /stand-in/]) {
       const started = start(dataDir);
-      await waitUntil(() => moment.test(started.output()), 20_000, 1);
+      await waitUntil(() => moment.test(started.output()), 60_000, 1);
       const family = familyOf(started.pid);
       started.child.kill('SIGTERM');
       expect((await started.exited).code).toBe(0);
-      expect(await survivors(family, 5000)).toEqual([]);
+      expect(await survivors(family, 30_000)).toEqual([]);
       expect(started.output()).toMatch(/Stopping …\n$/);
     }
   });

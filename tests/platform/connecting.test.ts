@@ -3,7 +3,7 @@ import net from 'node:net';
 import { expect, test } from 'vitest';
 import { useLocalEndpoint } from '../../lib/db.ts';
 import { startNeonProxy } from '../../local/neon-proxy.ts';
-import { failure, insertOnce, read, startRig, until } from './rig.ts';
+import { failure, IMPATIENCE, insertOnce, read, startRig, until } from './rig.ts';
 
 const rig = await startRig();
 
@@ -42,7 +42,7 @@ test('an idle termination after a connection that took several tries is still on
   await rig.run(async (db) => {
     await read(db);
     await rig.terminate();
-    await until('the termination is noticed', 2000, () => db.stats.terminated_idle > 0);
+    await until('the termination is noticed', () => db.stats.terminated_idle > 0);
   });
   await rig.settled();
   expect(rig.reports).toMatchObject([{ type: 'database_connection_error', context: { connection_terminated: true } }]);
@@ -50,7 +50,7 @@ test('an idle termination after a connection that took several tries is still on
 
 test('an upgrade that is always refused ends as one error, within its budget', async () => {
   rig.proxy.faults.refuseUpgrades(502);
-  const error = await failure(rig.run((db) => insertOnce(db, 'never')));
+  const error = await failure(rig.run((db) => insertOnce(db, 'never'), { limits: IMPATIENCE }));
   expect(error.failure).toMatchObject({ phase: 'connect', outcome: 'not_applied', code: undefined });
   expectCannotConnect();
   expect(Number(rig.reports[0].context['attempts'])).toBeGreaterThan(2);
@@ -60,7 +60,7 @@ test('an upgrade that is always refused ends as one error, within its budget', a
 test('a port where nobody listens ends as one error', async () => {
   useLocalEndpoint(`127.0.0.1:${await closedPort()}/v2`);
   try {
-    const error = await failure(rig.run((db) => read(db)));
+    const error = await failure(rig.run((db) => read(db), { limits: IMPATIENCE }));
     expect(error.failure).toMatchObject({ phase: 'connect', outcome: 'not_applied' });
     expectCannotConnect();
   } finally {
@@ -158,7 +158,7 @@ test('Postgres behind the front door is down: tried again until it is back', asy
   try {
     await rig.run(async (db) => {
       const answer = read(db);
-      await until('two refusals', 2000, () => db.stats.connect_failed >= 2);
+      await until('two refusals', () => db.stats.connect_failed >= 2);
       useLocalEndpoint(rig.proxy.wsProxy);
       await answer;
     });

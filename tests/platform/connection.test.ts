@@ -65,9 +65,10 @@ test('a verb that nobody awaits is cut off with its invocation, not left running
   let late: Promise<unknown> = Promise.resolve();
   await rig.run(async (db) => {
     await read(db);
-    late = failure(read(db, 'select pg_sleep(0.3)'));
+    late = failure(read(db, 'select pg_sleep(600)'));
     await new Promise((done) => setTimeout(done, 20));
   });
+  await rig.terminate();
   expect(await late).toMatchObject({ failure: { outcome: 'unknown' } });
   await rig.settled();
 });
@@ -89,10 +90,13 @@ test('a verb that waits for ever behind another gives up and says so', async () 
 });
 
 test('slow verbs are logged by name and counted', async () => {
-  const stats = await rig.run(async (db) => {
-    await read(db, 'select pg_sleep(0.35)', 'sleep_a_while');
-    return db.stats;
-  });
+  const stats = await rig.run(
+    async (db) => {
+      await read(db, 'select pg_sleep(0.35)', 'sleep_a_while');
+      return db.stats;
+    },
+    { slowQueryMs: 300 },
+  );
   await rig.settled();
   expect(stats.slow).toBe(1);
   expect(rig.logs.filter((line) => line['event'] === 'slow_verb')).toMatchObject([{ level: 'warning', verb: 'sleep_a_while' }]);
@@ -114,7 +118,7 @@ test('sixty invocations at once leave nothing behind', async () => {
     Array.from({ length: 60 }, (_, i) => rig.run((db) => insertOnce(db, `crowd-${i}`), { limits: { retryMs: 10_000 } })),
   );
   await rig.settled();
-  await until('every tunnel is closed', 2000, () => rig.proxy.counters().openNow === 0);
+  await until('every tunnel is closed', () => rig.proxy.counters().openNow === 0);
   expect(rig.proxy.counters().opened - before.opened).toBeGreaterThanOrEqual(60);
   expect(rig.reports).toEqual([]);
 });

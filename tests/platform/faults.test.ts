@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { Misconfigured } from '../../lib/errors.ts';
 import type { DropHow } from '../../local/neon-proxy.ts';
-import { failure, insertOnce, read, startRig, until } from './rig.ts';
+import { failure, IMPATIENCE, insertOnce, read, startRig, until } from './rig.ts';
 
 const rig = await startRig();
 
@@ -29,7 +29,7 @@ test.each(idleEnds)(
     await rig.run(async (db) => {
       await read(db);
       await end();
-      await until('the termination is noticed', 2000, () => db.stats.terminated_idle === 1);
+      await until('the termination is noticed', () => db.stats.terminated_idle === 1);
       await insertOnce(db, `after-${crypto.randomUUID()}`);
       expect(db.stats).toMatchObject({ opened: 2, terminated_idle: 1, lost_in_flight: 0, failed: 0 });
     });
@@ -42,7 +42,7 @@ test('every way to lose an idle connection was tried', () => expect(idleEnds).to
 test('an idle session that times out at the server is one warning as well (class 1)', async () => {
   await rig.run(async (db) => {
     await read(db, "set idle_session_timeout = '50ms'");
-    await until('the time-out is noticed', 2000, () => db.stats.terminated_idle === 1);
+    await until('the time-out is noticed', () => db.stats.terminated_idle === 1);
   });
   await rig.settled();
   expectIdleTermination('57P05');
@@ -66,26 +66,37 @@ const flightEnds: { how: string; end: () => void | Promise<void>; code?: string 
   { how: 'reset', end: () => rig.proxy.faults.dropWebSockets('reset') },
   { how: 'cut behind the proxy', end: () => rig.proxy.faults.dropTcp() },
 ];
-const asleep = async (): Promise<boolean> => {
+/** Stands in the way of every statement that asks for this lock, until it is called off. */
+const obstacle = async (): Promise<() => Promise<void>> => {
+  const client = await rig.database.pool.connect();
+  await client.query('select pg_advisory_lock(7)');
+  return async () => {
+    await client.query('select pg_advisory_unlock(7)');
+    client.release();
+  };
+};
+const isWaiting = async (): Promise<boolean> => {
   const active = await rig.database.pool.query(
-    "select 1 from pg_stat_activity where usename = $1 and state = 'active' and wait_event = 'PgSleep'",
+    "select 1 from pg_stat_activity where usename = $1 and state = 'active' and wait_event = 'advisory'",
     [rig.role],
   );
   return active.rowCount === 1;
 };
 
 test.each(flightEnds)('a statement under which the connection is $how is unknown, and not sent again', async ({ end, code }) => {
-  const statement = 'with slept as (select pg_sleep(0.4)) insert into probe.rows (id) select $1 from slept';
+  const statement = 'with held as (select pg_advisory_xact_lock(7)) insert into probe.rows (id) select $1 from held';
+  const callOff = await obstacle();
   const work = rig.run(async (db) => {
     await read(db);
     const lost = failure(insertOnce(db, `flight-${crypto.randomUUID()}`, statement));
-    await until('the statement runs', 2000, asleep);
+    await until('the statement runs', isWaiting);
     await end();
     const error = await lost;
     await read(db, 'select 1', 'read_after');
     return { error, stats: db.stats };
   });
   const { error, stats } = await work;
+  await callOff();
   expect(error.failure).toMatchObject({ phase: 'sent', outcome: 'unknown', verb: 'insert_once', code });
   expect(stats).toMatchObject({ opened: 2, lost_in_flight: 1, terminated_idle: 0, retried: 0, failed: 1 });
   expect(rig.reports).toHaveLength(1);
@@ -100,17 +111,22 @@ test.each(flightEnds)('a statement under which the connection is $how is unknown
 test('every way to lose a statement was tried', () => expect(flightEnds).toHaveLength(5));
 
 test('an idempotent verb whose connection dies under it is sent again, and nobody is alarmed', async () => {
+  const callOff = await obstacle();
   const stats = await rig.run(async (db) => {
     await read(db);
-    const answer = read(db, 'select pg_sleep(0.3)', 'sleep_it');
-    await until('the statement runs', 2000, asleep);
+    const answer = read(db, 'select pg_advisory_xact_lock(7)', 'wait_for_it');
+    await until('the statement runs', isWaiting);
     await rig.terminate();
+    await until('the loss is noticed', () => db.stats.lost_in_flight === 1);
+    await callOff();
     await answer;
     return db.stats;
   });
   expect(stats).toMatchObject({ opened: 2, lost_in_flight: 1, retried: 1, failed: 0 });
   expect(rig.reports).toEqual([]);
-  expect(rig.logs.filter((line) => line['event'] === 'database_retry')).toMatchObject([{ verb: 'sleep_it', outcome: 'unknown' }]);
+  expect(rig.logs.filter((line) => line['event'] === 'database_retry')).toMatchObject([
+    { verb: 'wait_for_it', outcome: 'unknown' },
+  ]);
   await rig.settled();
 });
 
@@ -158,11 +174,14 @@ test('a write that never reached the server is unknown to us, and not there', as
 
 test('a black hole under a statement ends in time, as unknown', async () => {
   const error = await failure(
-    rig.run(async (db) => {
-      await read(db);
-      rig.proxy.faults.freeze();
-      await insertOnce(db, 'into-the-hole');
-    }),
+    rig.run(
+      async (db) => {
+        await read(db);
+        rig.proxy.faults.freeze();
+        await insertOnce(db, 'into-the-hole');
+      },
+      { limits: IMPATIENCE },
+    ),
   );
   expect(error.failure).toMatchObject({ outcome: 'unknown', phase: 'sent', errorType: 'database_query_error' });
   expect(error.message).toBe('no answer to insert_once in time');
@@ -172,10 +191,13 @@ test('a black hole under a statement ends in time, as unknown', async () => {
 });
 
 test('a closing that is never answered does not keep the invocation', async () => {
-  await rig.run(async (db) => {
-    await read(db);
-    rig.proxy.faults.freeze();
-  });
+  await rig.run(
+    async (db) => {
+      await read(db);
+      rig.proxy.faults.freeze();
+    },
+    { limits: IMPATIENCE },
+  );
   expect(rig.reports).toEqual([]);
   rig.proxy.faults.thaw();
   await rig.settled();
@@ -198,8 +220,8 @@ test('a rejected statement names code and constraint, never a value, and the ses
 
 test('a time-out at the server is rejected, and the session goes on', async () => {
   await rig.run(async (db) => {
-    await read(db, "set statement_timeout = '50ms'");
-    const { failure: said } = await failure(read(db, 'select pg_sleep(1)'));
+    await read(db, "set statement_timeout = '500ms'");
+    const { failure: said } = await failure(read(db, 'select pg_sleep(60)'));
     expect(said).toMatchObject({ code: '57014', outcome: 'rejected' });
     await read(db);
     expect(db.stats.opened).toBe(1);

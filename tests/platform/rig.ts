@@ -21,22 +21,27 @@ export interface Rig {
   role: string;
   reports: Reported[];
   logs: Record<string, unknown>[];
-  /** `withDb` with short patience, on the stand-in. */
-  run<T>(work: (db: Db) => Promise<T>, options?: { limits?: Partial<DbLimits>; url?: string }): Promise<T>;
-  /** Everything handed to `waitUntil` has ended, and no backend of ours is left two seconds later. */
+  /** `withDb` on the stand-in, patient unless told otherwise. */
+  run<T>(work: (db: Db) => Promise<T>, options?: { limits?: Partial<DbLimits>; url?: string; slowQueryMs?: number }): Promise<T>;
+  /** Everything handed to `waitUntil` has ended, and no backend of ours is left. */
   settled(): Promise<void>;
   /** Ends every backend of ours, as Neon does. */
   terminate(): Promise<void>;
   count(table: string): Promise<number>;
 }
 
-const PATIENCE: DbLimits = { connectMs: 1000, queryMs: 1500, endMs: 500, retryMs: 2500, queueMs: 3000 };
+const PATIENCE: DbLimits = { connectMs: 10_000, queryMs: 15_000, endMs: 2000, retryMs: 20_000, queueMs: 30_000 };
+/** For what is never to succeed. */
+export const IMPATIENCE: Partial<DbLimits> = { connectMs: 1000, queryMs: 1500, endMs: 500, retryMs: 2500 };
 
-/** Waits until `condition` holds; fails after `ms`. */
-export const until = async (what: string, ms: number, condition: () => boolean | Promise<boolean>): Promise<void> => {
-  const deadline = Date.now() + ms;
+/** Real milliseconds: a busy machine may stand still for seconds. */
+const PATIENT_MS = 30_000;
+
+/** Waits until `condition` holds; fails when it never does. */
+export const until = async (what: string, condition: () => boolean | Promise<boolean>): Promise<void> => {
+  const deadline = Date.now() + PATIENT_MS;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
+    if (Date.now() > deadline) throw new Error(`not within ${PATIENT_MS} ms: ${what}`);
     await new Promise((done) => setTimeout(done, 10));
   }
 };
@@ -73,8 +78,8 @@ export const startRig = async (): Promise<Rig> => {
   const onUncaught = (error: unknown): void => void uncaught.push(error);
   process.on('uncaughtExceptionMonitor', onUncaught);
   const log = createLog((line) => logs.push(JSON.parse(line) as Record<string, unknown>));
-  const invocation = (url: string): DbInvocation => ({
-    config: { databaseUrl: url, slowQueryMs: 300 },
+  const invocation = (url: string, slowQueryMs: number): DbInvocation => ({
+    config: { databaseUrl: url, slowQueryMs },
     report: (type, error, context = {}) => void reports.push({ type, error, context }),
     ctx: { waitUntil: (promise) => void left.push(promise) },
   });
@@ -107,10 +112,13 @@ export const startRig = async (): Promise<Rig> => {
     reports,
     logs,
     run: (work, options = {}) =>
-      withDb(invocation(options.url ?? there.href), work, { limits: { ...PATIENCE, ...options.limits }, log }),
+      withDb(invocation(options.url ?? there.href, options.slowQueryMs ?? 60_000), work, {
+        limits: { ...PATIENCE, ...options.limits },
+        log,
+      }),
     settled: async () => {
       await Promise.all(left);
-      await until('no backend of ours is left', 2000, async () => (await backends()) === 0);
+      await until('no backend of ours is left', async () => (await backends()) === 0);
       expect(uncaught).toEqual([]);
     },
     terminate: async () => {

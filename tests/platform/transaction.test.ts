@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { DbError } from '../../lib/errors.ts';
-import { failure, insertOnce, read, startRig, until } from './rig.ts';
+import { failure, IMPATIENCE, insertOnce, read, startRig, until } from './rig.ts';
 
 const rig = await startRig();
 const bump = (tx: Parameters<typeof read>[0], id: string): ReturnType<typeof read> =>
@@ -60,11 +60,14 @@ test('a serialization failure is done again until it succeeds', async () => {
 test('two transactions in each other’s way: the deadlock is resolved and both are applied', async () => {
   await rig.run((db) => insertOnce(db, 'left'));
   await rig.run((db) => insertOnce(db, 'right'));
+  let holding = 0;
+  const both = Promise.withResolvers<void>();
   const inOrder = (first: string, second: string): Promise<number> =>
     rig.run(async (db) => {
       await db.transaction('crossing', async (tx) => {
         await bump(tx, first);
-        await read(tx, 'select pg_sleep(0.15)');
+        if (++holding === 2) both.resolve();
+        await both.promise;
         await bump(tx, second);
       });
       return db.stats.retried;
@@ -77,8 +80,9 @@ test('two transactions in each other’s way: the deadlock is resolved and both 
 });
 
 test('a serialization failure without end is one database_transaction_error', async () => {
-  const always = rig.run((db) =>
-    db.transaction('always', (tx) => read(tx, "do $$ begin raise exception 'again' using errcode = '40001'; end $$")),
+  const always = rig.run(
+    (db) => db.transaction('always', (tx) => read(tx, "do $$ begin raise exception 'again' using errcode = '40001'; end $$")),
+    { limits: IMPATIENCE },
   );
   expect((await failure(always)).failure).toMatchObject({ code: '40001', outcome: 'rejected' });
   expect(rig.reports).toHaveLength(1);
@@ -187,7 +191,7 @@ test('killed at random moments, every write is applied exactly once or said to b
   writing.abort();
   await killer;
   await rig.settled();
-  await until('every tunnel is closed', 2000, () => rig.proxy.counters().openNow === 0);
+  await until('every tunnel is closed', () => rig.proxy.counters().openNow === 0);
   const found = await rig.database.pool.query<{ id: string }>("select id from probe.rows where id like 'random-%'");
   const there = new Set(found.rows.map(({ id }) => id));
   const wrong = ids.filter((id) => {
