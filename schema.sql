@@ -77,6 +77,7 @@ create table if not exists ringleader.agents (
   provider_agent_id text not null,
   from_number text,
   credentials_sealed text not null,                        -- sealed by the worker before it gets here
+  credentials_tag text,                                    -- the same for agents of one account at the provider; tells nothing of the credentials
   webhook_secrets_sealed text,
   analysis_mapping jsonb,
   webhook_registered boolean not null default false,
@@ -161,6 +162,7 @@ create table if not exists ringleader.leads (
   scored_call uuid,
   hot_notice_id uuid,                                      -- the mail that told of it as hot
   reason text,                                             -- why it ended as it did, when no call says so
+  called_back_at timestamptz,                              -- when the person called and was answered: never dialled again
   import_id uuid,
   import_row int,
   created_at timestamptz not null,
@@ -203,6 +205,7 @@ create table if not exists ringleader.calls (
   account_id uuid not null,
   seq bigint generated always as identity,
   kind text not null check (kind in ('campaign', 'direct')),
+  direction text not null default 'outbound' check (direction in ('outbound', 'inbound')), -- inbound: a lead called back
   campaign_id uuid,
   lead_id uuid,
   agent_id uuid not null,
@@ -237,7 +240,6 @@ create table if not exists ringleader.calls (
 ) with (fillfactor = 70);
 create index if not exists calls_slots on ringleader.calls (account_id, campaign_id) where reserved_at is not null and released_at is null;
 create unique index if not exists calls_one_per_number on ringleader.calls (account_id, phone) where reserved_at is not null and released_at is null;
-create unique index if not exists calls_one_per_lead on ringleader.calls (lead_id) where ended_at is null and lead_id is not null;
 create unique index if not exists calls_provider on ringleader.calls (account_id, provider, provider_call_id) where provider_call_id is not null;
 create index if not exists calls_look on ringleader.calls (look_at) where look_at is not null;
 create index if not exists calls_direct on ringleader.calls (account_id, seq) where status = 'waiting';
@@ -261,7 +263,8 @@ create table if not exists ringleader.call_results (
   transcript text,
   recording_url text,
   analysis jsonb,
-  analysis_reason text                                     -- why there is no score
+  analysis_reason text,                                    -- why there is no score
+  saved_at timestamptz                                     -- when the latest of it came: it is kept for a year from then on
 );
 
 create table if not exists ringleader.call_events (
@@ -275,7 +278,12 @@ create table if not exists ringleader.call_events (
   status text,                                             -- the provider's word
   fate text not null,
   fact jsonb not null,                                     -- what a parked event says, without its payload
-  payload text,                                            -- the body as received
+  payload text,                                            -- the body as received; kept for 30 days
+  source text not null default 'event',                    -- who brought it: the provider (event), we asked (read), the application (posted), an administrator (replay)
+  repeats int not null default 0,                          -- deliveries after the first
+  repeated_at timestamptz,
+  repeat_of uuid,                                          -- of a duplicate: the event that counts
+  replay_of uuid,
   received_at timestamptz not null,
   unique (agent_id, event_key)
 );
@@ -334,6 +342,24 @@ create index if not exists idempotency_keys_old on ringleader.idempotency_keys (
 -- `create table if not exists` leaves a table that exists as it is. So every column, check or index that joins a table after its first
 -- release stands twice: above, where the table is read, and here, as `alter table … add column if not exists` (null or with a default),
 -- its indexes and checks here alone, after it. tests/deploy/upgrade.test.ts applies this file over the schemas of all releases.
+
+alter table ringleader.agents add column if not exists credentials_tag text;
+alter table ringleader.leads add column if not exists called_back_at timestamptz;
+alter table ringleader.calls add column if not exists direction text not null default 'outbound' check (direction in ('outbound', 'inbound'));
+alter table ringleader.call_results add column if not exists saved_at timestamptz;
+alter table ringleader.call_events add column if not exists source text not null default 'event';
+alter table ringleader.call_events add column if not exists repeats int not null default 0;
+alter table ringleader.call_events add column if not exists repeated_at timestamptz;
+alter table ringleader.call_events add column if not exists repeat_of uuid;
+alter table ringleader.call_events add column if not exists replay_of uuid;
+-- A lead may call back while a call to it is under way.
+drop index if exists ringleader.calls_one_per_lead;
+create unique index if not exists calls_one_dial_per_lead on ringleader.calls (lead_id) where ended_at is null and lead_id is not null and direction = 'outbound';
+create index if not exists calls_back on ringleader.calls (campaign_id) where ended_at is null and direction = 'inbound';
+create index if not exists call_results_kept on ringleader.call_results (saved_at);
+create index if not exists call_events_with_payload on ringleader.call_events (received_at) where payload is not null;
+create index if not exists call_events_without_payload on ringleader.call_events (received_at) where payload is null;
+create index if not exists call_events_unknown on ringleader.call_events (account_id) where fate = 'unknown';
 
 -- Hot tables are vacuumed early: their live rows are few and their dead ones many.
 alter table ringleader.calls set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
@@ -529,13 +555,14 @@ create function ringleader.lead_json(l ringleader.leads) returns jsonb language 
 $$;
 
 create function ringleader.call_json(c ringleader.calls) returns jsonb language sql stable as $$
-  select jsonb_build_object('id', c.id, 'kind', c.kind, 'lead_id', c.lead_id, 'campaign_id', c.campaign_id, 'phone', c.phone, 'status', c.status,
+  select jsonb_build_object('id', c.id, 'kind', c.kind, 'direction', c.direction, 'lead_id', c.lead_id, 'campaign_id', c.campaign_id, 'phone', c.phone, 'status', c.status,
     'disposition', c.disposition, 'attempt', c.attempt, 'provider', c.provider, 'provider_call_id', c.provider_call_id,
     'reserved_at', ringleader.iso(c.reserved_at), 'placed_at', ringleader.iso(c.placed_at), 'answered_at', ringleader.iso(c.answered_at),
     'ended_at', ringleader.iso(c.ended_at), 'released_at', ringleader.iso(c.released_at), 'duration_seconds', c.duration_seconds, 'cost', c.cost,
     'transcript', (select r.transcript from ringleader.call_results r where r.call_id = c.id),
     'recording_url', (select r.recording_url from ringleader.call_results r where r.call_id = c.id),
-    'score', c.score, 'temperature', c.temperature, 'evidence', c.evidence, 'reason', c.reason)
+    'score', c.score, 'temperature', c.temperature, 'evidence', c.evidence, 'reason', c.reason,
+    'unscored_reason', case when c.temperature is null then (select r.analysis_reason from ringleader.call_results r where r.call_id = c.id) end)
 $$;
 
 create function ringleader.notification_json(n ringleader.notifications) returns jsonb language sql stable as $$
@@ -610,6 +637,7 @@ begin
   if (select l.id from ringleader.leads l where l.campaign_id = p_campaign and l.status in ('waiting', 'calling') limit 1) is not null then return false; end if;
   if (select i.id from ringleader.imports i where i.campaign_id = p_campaign and i.finished_at is null and i.lease_until > p_now limit 1) is not null then return false; end if;
   if (select c.id from ringleader.calls c where c.campaign_id = p_campaign and c.analysis_due_at is not null limit 1) is not null then return false; end if;
+  if (select c.id from ringleader.calls c where c.campaign_id = p_campaign and c.direction = 'inbound' and c.ended_at is null limit 1) is not null then return false; end if;
   update ringleader.campaigns c set status = case when c.status = 'canceled' then c.status else 'completed' end,
     completed_at = case when c.status = 'canceled' then c.completed_at else p_now end, settled_at = p_now where c.id = p_campaign;
   -- Hot leads not told of yet are in the summary.
@@ -624,11 +652,15 @@ end $$;
 
 -- Gives a reservation back undialled: the lead waits again and no attempt is counted. True when that completed the campaign.
 create function ringleader.give_back(p_call uuid, p_reason text, p_again_at timestamptz, p_now timestamptz) returns boolean language plpgsql as $$
-declare c ringleader.calls; l ringleader.leads; v_status text; k ringleader.campaigns;
+declare c ringleader.calls; l ringleader.leads; v_status text; k ringleader.campaigns; v_paused text;
 begin
   select * into c from ringleader.calls x where x.id = p_call for no key update;
   if c.id is null or c.status not in ('reserved', 'placing') then return false; end if;
   if c.kind = 'direct' and p_reason <> 'suppressed' then
+    select g.paused_reason into v_paused from ringleader.agents g where g.id = c.agent_id;
+    if v_paused is not null then -- it would wait until somebody mends the account, and then surprise
+      return ringleader.end_call(c.id, 'failed', v_paused, p_now, true, p_now);
+    end if;
     update ringleader.calls x set status = 'waiting', reserved_at = null, placing_at = null, lease_until = null, look_at = null, claim_id = null,
       fence_token = null, due_at = p_again_at, reason = p_reason where x.id = c.id;
     return false;
@@ -639,9 +671,10 @@ begin
   select * into l from ringleader.leads x where x.id = c.lead_id for no key update;
   if l.status <> 'calling' or l.call_id <> c.id then return false; end if;
   select * into k from ringleader.campaigns x where x.id = c.campaign_id;
-  v_status := case when p_reason = 'suppressed' then 'suppressed' when k.status = 'canceled' then 'canceled'
+  v_status := case when p_reason = 'suppressed' then 'suppressed' when l.called_back_at is not null then 'reached' when k.status = 'canceled' then 'canceled'
     when c.attempt > k.max_attempts then 'unreached' else 'waiting' end; -- the attempts allowed were made fewer meanwhile
   update ringleader.leads x set status = v_status, attempts = least(x.attempts, c.attempt - 1), next_attempt_at = p_again_at,
+    disposition = case when v_status = 'reached' then 'completed' else x.disposition end,
     reason = case when v_status = 'suppressed' then 'the number is suppressed' else x.reason end where x.id = l.id;
   if v_status <> 'waiting' then return ringleader.complete_if_done(c.account_id, c.campaign_id, p_now); end if;
   perform ringleader.wake_lane(c.account_id, c.campaign_id, l.zone, p_again_at, p_now);
@@ -664,14 +697,15 @@ begin
     when 'failed' then k.failed_minutes when 'unknown' then k.unknown_minutes end;
   v_status := case
     when p_invalid then 'invalid'
-    when p_disposition = 'completed' then 'reached'
+    when p_disposition = 'completed' or l.called_back_at is not null then 'reached'
     when v_minutes is not null and l.attempts < k.max_attempts and k.settled_at is null then
       case when k.status = 'canceled' then 'canceled'
            when exists (select from ringleader.suppressions s where s.account_id = l.account_id and s.phone = l.phone) then 'suppressed'
            when k.ends_at <= p_now then 'expired'
            else 'waiting' end
     else 'unreached' end;
-  update ringleader.leads x set status = v_status, disposition = p_disposition, attempts = x.attempts - p_invalid::int, next_attempt_at = case when v_status = 'waiting' then p_now + ringleader.minutes(v_minutes) end
+  update ringleader.leads x set status = v_status, disposition = case when v_status = 'reached' then 'completed' else p_disposition end,
+    attempts = x.attempts - p_invalid::int, next_attempt_at = case when v_status = 'waiting' then p_now + ringleader.minutes(v_minutes) end
   where x.id = l.id;
   -- A retry need not wake its lane: a lane with leads on a call is looked at every minute. Unless that retry resolved an `unknown`.
   if v_status = 'waiting' and l.status <> 'calling' then
@@ -682,7 +716,7 @@ end $$;
 -- Since when nothing was dialled in a campaign.
 create function ringleader.silent_since(k ringleader.campaigns) returns timestamptz language sql stable as $$
   select greatest(k.started_at, k.starts_at, k.resumed_at,
-    (select c.placed_at from ringleader.calls c where c.campaign_id = k.id and c.placed_at is not null order by c.seq desc limit 1))
+    (select c.placed_at from ringleader.calls c where c.campaign_id = k.id and c.placed_at is not null and c.direction = 'outbound' order by c.seq desc limit 1))
 $$;
 
 -- When the silence of a campaign is worth a mail: a day after its last dial, and half an hour after somebody could have been dialled.
@@ -755,14 +789,25 @@ begin
   end if;
 end $$;
 
--- The provider refused the account behind an agent: nothing of it is dialled until its credentials are set again. Tells each campaign's owner once.
-create function ringleader.pause_agent(p_agent uuid, p_reason text, p_now timestamptz) returns void language plpgsql as $$
-declare k record;
+-- The provider refused the account behind an agent (key, credit): nothing of it is dialled until credentials are set again, neither by this agent
+-- nor by any other with the same ones. Or it refused the agent alone. Tells each campaign's owner once; direct calls that wait for it have failed.
+create function ringleader.pause_agents(p_agent uuid, p_account_wide boolean, p_reason text, p_now timestamptz) returns void language plpgsql as $$
+declare g record; k record; c record; v_reason text := coalesce(p_reason, 'refused by the provider');
 begin
-  update ringleader.agents g set paused_reason = coalesce(p_reason, 'refused by the provider') where g.id = p_agent and g.paused_reason is null;
-  if not found then return; end if;
-  for k in select x.id, x.account_id from ringleader.campaigns x where x.agent_id = p_agent and x.status = 'active' order by x.id loop
-    perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || coalesce(p_reason, 'it gave no reason'), p_now, p_now);
+  for g in
+    with refused as (select * from ringleader.agents x where x.id = p_agent)
+    update ringleader.agents x set paused_reason = v_reason from refused o
+    where x.paused_reason is null and (x.id = o.id
+      or (p_account_wide and x.account_id = o.account_id and x.provider = o.provider and x.credentials_tag = o.credentials_tag))
+    returning x.id
+  loop
+    for k in select x.id, x.account_id from ringleader.campaigns x where x.agent_id = g.id and x.status = 'active' order by x.id loop
+      perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || v_reason, p_now, p_now);
+    end loop;
+    -- One that a claim takes at this moment is ended by the fence.
+    for c in select x.id from ringleader.calls x where x.agent_id = g.id and x.status = 'waiting' order by x.id for no key update skip locked loop
+      perform ringleader.end_call(c.id, 'failed', v_reason, p_now, true, p_now);
+    end loop;
   end loop;
 end $$;
 
@@ -800,7 +845,7 @@ begin
   perform ringleader.settle_lead(c, p_disposition, p_now, p_invalid);
   v_done := ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
   -- What is complete need not be paused.
-  if not v_done and p_disposition in ('failed', 'unknown') then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
+  if not v_done and p_disposition in ('failed', 'unknown') and c.direction = 'outbound' then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
   return v_done;
 end $$;
 
@@ -809,9 +854,9 @@ create function ringleader.enrich_call(c ringleader.calls, p_fact jsonb, p_now t
 declare a jsonb := p_fact -> 'analysis'; v_score double precision; v_temp text; k ringleader.campaigns; v_evidence text;
 begin
   if p_fact ?| array['transcript', 'recording_url', 'analysis'] then
-    insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason)
-    values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason')
-    on conflict (call_id) do update set transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
+    insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, saved_at)
+    values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', p_now)
+    on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
       analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason);
   end if;
   if p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
@@ -837,6 +882,62 @@ begin
   return true;
 end $$;
 
+-- Numbers that nobody in the account may dial from this commit on: their leads that wait are suppressed, in every campaign.
+create function ringleader.suppress(p_account uuid, p_rows jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare v_added int; v_done boolean := false; k record;
+begin
+  insert into ringleader.suppressions (account_id, phone, reason, created_at)
+  select distinct on (r.phone) p_account, r.phone, r.reason, p_now from jsonb_to_recordset(p_rows) as r(phone text, reason text) order by r.phone
+  on conflict (account_id, phone) do nothing;
+  get diagnostics v_added = row_count;
+  for k in
+    with hit as (
+      update ringleader.leads l set status = 'suppressed', next_attempt_at = null, reason = 'the number is suppressed'
+      where l.account_id = p_account and l.status = 'waiting' and l.phone in (select r ->> 'phone' from jsonb_array_elements(p_rows) r)
+      returning l.campaign_id
+    ) select distinct campaign_id as id from hit order by 1
+  loop
+    v_done := ringleader.complete_if_done(p_account, k.id, p_now) or v_done;
+  end loop;
+  return jsonb_build_object('added', v_added, 'completed', v_done);
+end $$;
+
+-- An inbound call of a number that is known: recorded as a call of the lead that was dialled last. Null when no lead has that number.
+create function ringleader.record_call_back(p_account uuid, p_agent uuid, p_fact jsonb, p_now timestamptz) returns ringleader.calls language plpgsql as $$
+declare l ringleader.leads; c ringleader.calls; v_provider_call text := p_fact ->> 'provider_call_id';
+begin
+  select x.* into l from ringleader.leads x left join ringleader.calls d on d.id = x.call_id
+  where x.account_id = p_account and x.phone = p_fact ->> 'from' order by d.placed_at desc nulls last, x.seq desc limit 1;
+  if l.id is null or v_provider_call is null then return null; end if;
+  -- Looked after like any call, but never reserved: it holds no slot. Two of its events at the same moment make one row.
+  insert into ringleader.calls (id, account_id, kind, direction, campaign_id, lead_id, agent_id, phone, status, attempt, provider, provider_call_id, lease_until, look_at, created_at)
+  select ringleader.nth_id(p_agent, v_provider_call), p_account, 'campaign', 'inbound', l.campaign_id, l.id, p_agent, l.phone, 'queued', l.attempts + 1, g.provider, v_provider_call,
+    p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
+  from ringleader.agents g where g.id = p_agent
+  on conflict do nothing;
+  select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = v_provider_call for no key update;
+  return c;
+end $$;
+
+-- The caller was answered: its leads that wait are reached, in every campaign, and a call that is reserved or under way is their last. True when
+-- that completed a campaign.
+create function ringleader.reach_caller(c ringleader.calls, p_now timestamptz) returns boolean language plpgsql as $$
+declare l record; k record; v_campaigns uuid[] := '{}'; v_done boolean := false;
+begin
+  for l in select x.id, x.status, x.campaign_id from ringleader.leads x where x.account_id = c.account_id and x.phone = c.phone and x.called_back_at is null
+           and (x.status in ('waiting', 'calling') or (x.status = 'unreached' and x.id = c.lead_id)) order by x.id for no key update loop
+    update ringleader.leads x set called_back_at = p_now where x.id = l.id;
+    if l.status <> 'calling' then
+      update ringleader.leads x set status = 'reached', disposition = 'completed', next_attempt_at = null where x.id = l.id;
+      v_campaigns := v_campaigns || l.campaign_id;
+    end if;
+  end loop;
+  for k in select distinct u.id from unnest(v_campaigns) u(id) order by 1 loop
+    v_done := ringleader.complete_if_done(c.account_id, k.id, p_now) or v_done;
+  end loop;
+  return v_done;
+end $$;
+
 -- Applies a fact to a call that is known and locked. Returns what `apply_fact` answers.
 create function ringleader.apply_to_call(p_call uuid, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare c ringleader.calls; v_status text := p_fact ->> 'status'; v_settled boolean; v_done boolean := false; v_released boolean := false;
@@ -846,15 +947,25 @@ begin
   if c.provider_call_id is null and p_fact ? 'provider_call_id' then
     update ringleader.calls x set provider_call_id = p_fact ->> 'provider_call_id' where x.id = c.id;
   end if;
+  if (p_fact -> 'analysis' ->> 'do_not_call')::boolean then
+    -- All leads of the number in one order, before any campaign: two facts about it wait for each other here.
+    perform 1 from ringleader.leads x where x.account_id = c.account_id and x.phone = c.phone order by x.id for no key update;
+    v_done := ringleader.suppress(c.account_id, jsonb_build_array(jsonb_build_object('phone', c.phone, 'reason', 'asked not to be called')), p_now) ->> 'completed' = 'true';
+  end if;
+  if c.direction = 'inbound' and v_status in ('in_progress', 'completed') then v_done := ringleader.reach_caller(c, p_now) or v_done; end if;
   v_settled := ringleader.enrich_call(c, p_fact, p_now);
   v_rank := ringleader.call_rank(v_status);
   if v_status is null then
-    v_fate := 'unknown';
+    -- Whoever posts an analysis says nothing of the state; a provider's word for it that nobody knows moves nothing.
+    v_fate := case when p_fact ->> 'source' = 'posted' then 'applied' else 'unknown' end;
   elsif v_rank = 10 and ringleader.call_rank(c.status) < 10 then
-    v_released := c.released_at is null;
-    v_done := ringleader.end_call(c.id, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz, v_settled or coalesce(c.score is not null, false), p_now);
+    v_released := c.released_at is null and c.reserved_at is not null;
+    v_done := ringleader.end_call(c.id, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz,
+      v_settled or exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null), p_now) or v_done;
     update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now) where x.id = c.id and x.placed_at is null;
-    if (p_fact ->> 'account_refused')::boolean then perform ringleader.pause_agent(c.agent_id, coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now); end if;
+    if (p_fact ->> 'account_refused')::boolean or (p_fact ->> 'agent_refused')::boolean then
+      perform ringleader.pause_agents(c.agent_id, coalesce((p_fact ->> 'account_refused')::boolean, false), coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now);
+    end if;
     return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', v_status, 'released', v_released, 'completed', v_done);
   elsif c.status = 'completed' and v_status = 'voicemail' then
     -- A verdict that came after the end: call and lead are settled as if it had come in time, and nothing is reopened.
@@ -879,12 +990,22 @@ begin
   if c.analysis_due_at is not null then
     if v_settled or (v_read and c.analysis_due_at <= p_now) then
       update ringleader.calls x set analysis_due_at = null, look_at = null where x.id = c.id;
-      v_done := c.campaign_id is not null and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
+      v_done := (c.campaign_id is not null and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now)) or v_done;
     elsif v_read then
       update ringleader.calls x set look_at = x.analysis_due_at where x.id = c.id;
     end if;
   end if;
   return jsonb_build_object('fate', v_fate, 'call_id', c.id, 'status', (select x.status from ringleader.calls x where x.id = c.id), 'released', v_released, 'completed', v_done);
+end $$;
+
+-- An event that came again: counted, and shown among the call's events up to twenty times.
+create function ringleader.note_repeat(e ringleader.call_events, p_call uuid, p_event uuid, p_now timestamptz) returns void language plpgsql as $$
+begin
+  if exists (select from ringleader.call_events x where x.id = p_event) then return; end if;
+  update ringleader.call_events x set repeats = x.repeats + 1, repeated_at = p_now where x.id = e.id;
+  if p_call is null or e.repeats >= 20 then return; end if;
+  insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, source, repeat_of, received_at)
+  values (p_event, e.account_id, e.agent_id, p_call, e.event_key || ' again ' || p_event, e.provider_call_id, e.status, 'duplicate', '{}', e.source, e.id, p_now);
 end $$;
 
 -- Applies the events that waited for this call to be known, in the order in which they came.
@@ -910,6 +1031,37 @@ begin
   perform ringleader.assert_app_role();
   return (select jsonb_build_object('account_id', k.account_id, 'api_key_id', k.id)
           from ringleader.api_keys k where k.key_hash = p_key_hash and (k.revoked_at is null or k.revoked_at > p_now));
+end $$;
+
+-- A stored event with all that it takes to apply it again, whoever's it is.
+create function ringleader.event_to_replay(p_now timestamptz, p_event uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  perform ringleader.assert_app_role();
+  return (select jsonb_build_object('account_id', e.account_id, 'agent', ringleader.agent_secrets_json(g), 'source', e.source, 'payload', e.payload,
+      'attempt_id', coalesce(e.call_id::text, e.fact ->> 'attempt_id'))
+    from ringleader.call_events e join ringleader.agents g on g.id = e.agent_id where e.id = p_event);
+end $$;
+
+-- Forgets what has been kept long enough, a bounded number of rows at a time: payloads after 30 days; transcripts, recordings and analyses
+-- after a year; events themselves, which tell a repetition, after half a year. True when more is left.
+create function ringleader.forget(p_now timestamptz, p_limit int) returns boolean language plpgsql as $$
+declare v_n int; v_left boolean := false;
+begin
+  update ringleader.call_events e set payload = null, fact = '{}' where e.id in (
+    select x.id from ringleader.call_events x where x.payload is not null and x.received_at <= p_now - interval '30 days' order by x.received_at limit p_limit for update skip locked);
+  get diagnostics v_n = row_count;
+  v_left := v_n = p_limit;
+  delete from ringleader.call_events e where e.id in (
+    select x.id from ringleader.call_events x where x.payload is null and x.received_at <= p_now - interval '180 days' order by x.received_at limit p_limit for update skip locked);
+  get diagnostics v_n = row_count;
+  v_left := v_left or v_n = p_limit;
+  -- What was saved before this was written down counts from now.
+  update ringleader.call_results r set saved_at = p_now where r.call_id in (select x.call_id from ringleader.call_results x where x.saved_at is null limit p_limit for update skip locked);
+  delete from ringleader.call_results r where r.call_id in (
+    select x.call_id from ringleader.call_results x where x.saved_at <= p_now - interval '365 days' order by x.saved_at limit p_limit for update skip locked);
+  get diagnostics v_n = row_count;
+  return v_left or v_n = p_limit;
 end $$;
 
 -- The claim itself: reserves up to p_limit due leads and waiting direct calls under system, account and campaign caps, at the pace allowed;
@@ -1044,7 +1196,7 @@ end $$;
 -- The tick's upkeep; p_limit is how many calls the caller can ask the provider about. What fails for one campaign or call is left for the next tick and never stops the others.
 create function ringleader.tick(p_now timestamptz, p_limit int) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
-declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb;
+declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb; v_unfinished boolean;
 begin
   perform ringleader.assert_app_role();
   perform ringleader.roll_windows(p_now);
@@ -1089,6 +1241,7 @@ begin
   v_done := v_done + ringleader.catch_up(p_now);
   -- Remembered answers are kept for two days.
   delete from ringleader.idempotency_keys i where i.created_at <= p_now - interval '2 days';
+  v_unfinished := ringleader.forget(p_now, 500);
   -- What the provider must be asked about now, those whose lease has ended first; the next look is a minute away unless the answer says otherwise.
   with due as (
     select c.id from ringleader.calls c where c.look_at <= p_now and (c.analysis_due_at is not null or c.status not in ('waiting', 'reserved'))
@@ -1099,7 +1252,7 @@ begin
   select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'agent', ringleader.agent_secrets_json(g), 'provider_call_id', c.provider_call_id,
     'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)))
   into v_look from looked c join ringleader.agents g on g.id = c.agent_id;
-  return jsonb_build_object('look_at', coalesce(v_look, '[]'), 'given_back', v_back, 'expired_leads', v_expired, 'completed', v_done,
+  return jsonb_build_object('look_at', coalesce(v_look, '[]'), 'given_back', v_back, 'expired_leads', v_expired, 'completed', v_done, 'unfinished', v_unfinished,
     'mail_due', exists (select from ringleader.notifications n where n.next_attempt_at <= p_now or (n.status = 'sending' and n.lease_until <= p_now)));
 end $$;
 
@@ -1195,6 +1348,7 @@ begin
     'waiting_leads', (select count(*) from ringleader.leads l join ringleader.campaigns k on k.id = l.campaign_id where l.status = 'waiting' and k.status = 'active'),
     'waiting_direct_calls', (select count(*) from ringleader.calls c where c.status = 'waiting'),
     'notifications', coalesce((select jsonb_object_agg(s.status, s.n) from (select status, count(*) as n from ringleader.notifications group by 1) s), '{}'),
+    'unknown_events', (select count(*) from ringleader.call_events e where e.fate = 'unknown'),
     'connections', coalesce((select jsonb_agg(jsonb_build_object('state', s.state, 'count', s.n))
       from (select state, count(*) as n from pg_stat_activity where usename = session_user group by 1) s), '[]'),
     'next_due_at', ringleader.next_due(p_now));
@@ -1299,6 +1453,7 @@ begin
     'next_due_at', ringleader.iso(least(
       (select min(ringleader.next_dial_at(k)) from ringleader.campaigns k where k.account_id = p_account and k.status = 'active'),
       (select min(c.due_at) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting'))),
+    'unknown_events', (select count(*) from ringleader.call_events e where e.account_id = p_account and e.fate = 'unknown'),
     'email_problem', (select a.email_problem from ringleader.accounts a where a.id = p_account),
     'mails_off', coalesce((select jsonb_agg(jsonb_build_object('type', t.type, 'reason', t.reason)) from (
       select o.type, 'switched off by configuration' as reason from jsonb_array_elements_text(p_off) o(type)
@@ -1314,9 +1469,9 @@ end $$;
 create function ringleader.create_agent(p_account uuid, p_now timestamptz, p_agent jsonb) returns jsonb language plpgsql as $$
 begin
   perform ringleader.enter(p_account);
-  insert into ringleader.agents (id, account_id, name, provider, provider_agent_id, from_number, credentials_sealed, webhook_secrets_sealed, analysis_mapping, created_at)
+  insert into ringleader.agents (id, account_id, name, provider, provider_agent_id, from_number, credentials_sealed, credentials_tag, webhook_secrets_sealed, analysis_mapping, created_at)
   values ((p_agent ->> 'id')::uuid, p_account, p_agent ->> 'name', p_agent ->> 'provider', p_agent ->> 'provider_agent_id', p_agent ->> 'from_number',
-    p_agent ->> 'credentials_sealed', p_agent ->> 'webhook_secrets_sealed', nullif(p_agent -> 'analysis_mapping', 'null'), p_now) on conflict (id) do nothing;
+    p_agent ->> 'credentials_sealed', p_agent ->> 'credentials_tag', p_agent ->> 'webhook_secrets_sealed', nullif(p_agent -> 'analysis_mapping', 'null'), p_now) on conflict (id) do nothing;
   return (select ringleader.agent_json(g) from ringleader.agents g where g.account_id = p_account and g.id = (p_agent ->> 'id')::uuid);
 end $$;
 
@@ -1339,10 +1494,17 @@ begin
   update ringleader.agents g set name = coalesce(p_patch ->> 'name', g.name), provider_agent_id = coalesce(p_patch ->> 'provider_agent_id', g.provider_agent_id),
     from_number = case when p_patch ? 'from_number' then p_patch ->> 'from_number' else g.from_number end,
     credentials_sealed = coalesce(p_patch ->> 'credentials_sealed', g.credentials_sealed),
+    credentials_tag = case when p_patch ? 'credentials_sealed' then p_patch ->> 'credentials_tag' else g.credentials_tag end,
     webhook_secrets_sealed = case when p_patch ? 'webhook_secrets_sealed' then p_patch ->> 'webhook_secrets_sealed' else g.webhook_secrets_sealed end,
     analysis_mapping = case when p_patch ? 'analysis_mapping' then nullif(p_patch -> 'analysis_mapping', 'null') else g.analysis_mapping end,
     paused_reason = case when p_patch ? 'credentials_sealed' then null else g.paused_reason end
   where g.account_id = p_account and g.id = p_id and g.deleted_at is null;
+  -- Who shares these credentials was paused with it, and goes on with it.
+  if p_patch ? 'credentials_tag' then
+    update ringleader.agents g set paused_reason = null
+    from ringleader.agents o where o.account_id = p_account and o.id = p_id and o.deleted_at is null
+      and g.account_id = p_account and g.provider = o.provider and g.credentials_tag = o.credentials_tag and g.paused_reason is not null;
+  end if;
   return (select ringleader.agent_json(g) from ringleader.agents g where g.account_id = p_account and g.id = p_id and g.deleted_at is null);
 end $$;
 
@@ -1778,6 +1940,7 @@ begin
       elsif k.starts_at > p_now or k.ends_at <= p_now then v_reason := 'outside starts_at and ends_at';
       elsif w.opens_at is null or w.opens_at > p_now then v_reason := 'outside the calling window';
       elsif c.attempt > k.max_attempts then v_reason := 'all attempts have been made';
+      elsif l.called_back_at is not null then v_reason := 'the lead called back';
       end if;
     end if;
     if v_reason is null then
@@ -1811,15 +1974,15 @@ begin
       continue; -- an event or the tick has said more already
     elsif o.outcome = 'unknown' then
       update ringleader.calls x set look_at = p_now + interval '1 minute', reason = o.reason where x.id = c.id;
-    elsif o.refusal in ('later', 'account') then
+    elsif o.refusal in ('later', 'account', 'agent') then
       v_wait := make_interval(secs => greatest(1, coalesce(o.retry_after_seconds, 10)));
-      if o.refusal = 'account' then
-        perform ringleader.pause_agent(c.agent_id, o.reason, p_now);
+      if o.refusal <> 'later' then
+        perform ringleader.pause_agents(c.agent_id, o.refusal = 'account', o.reason, p_now);
         v_paused := true;
       else
         update ringleader.agents g set hold_until = greatest(g.hold_until, p_now + v_wait) where g.id = c.agent_id;
       end if;
-      if o.refusal = 'account' and c.kind = 'direct' then
+      if o.refusal <> 'later' and c.kind = 'direct' then
         perform ringleader.end_call(c.id, 'failed', o.reason, p_now, true, p_now);
         v_released := v_released + 1;
         continue;
@@ -1835,7 +1998,7 @@ begin
 end $$;
 
 create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb) returns jsonb language plpgsql as $$
-declare c ringleader.calls; e ringleader.call_events; r jsonb; v_provider_call text := p_fact ->> 'provider_call_id';
+declare c ringleader.calls; e ringleader.call_events; r jsonb; v_provider_call text := p_fact ->> 'provider_call_id'; v_source text := p_fact ->> 'source';
 begin
   perform ringleader.enter(p_account);
   if not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
@@ -1847,17 +2010,28 @@ begin
   if c.id is null and v_provider_call is not null then
     select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = v_provider_call for no key update;
   end if;
-  insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, received_at)
+  if c.id is null and p_fact ->> 'direction' = 'inbound' then
+    c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
+    if c.id is null then return jsonb_build_object('fate', 'ignored', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
+  end if;
+  if v_source = 'posted' and c.direction = 'outbound' and c.placing_at is null then
+    return ringleader.refuse(409, 'wrong_state', format('the call is %s and was not placed: there is nothing to analyse', c.status));
+  end if;
+  insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, replay_of, received_at)
   values (p_event, p_account, p_agent, c.id, p_fact ->> 'event_key', v_provider_call, p_fact ->> 'provider_status',
-    case when c.id is null then 'parked' else 'applied' end, p_fact - 'payload', p_fact ->> 'payload', p_now)
+    case when c.id is null then 'parked' else 'applied' end, p_fact - 'payload', p_fact ->> 'payload', v_source, (p_fact ->> 'replay_of')::uuid, p_now)
   on conflict (agent_id, event_key) do nothing returning * into e;
   if e.id is null then
     -- Seen before. A read says what is true now and counts again; so does an event that could not be matched when it came.
     select * into e from ringleader.call_events x where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key' for no key update;
-    if c.id is null or (e.fate <> 'parked' and p_fact ->> 'source' <> 'read') then
-      return jsonb_build_object('fate', case when c.id is null then e.fate else 'duplicate' end, 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false,
-        -- Ours, sent again because its answer was lost: the refill it took is still ours.
+    if e.id = p_event then -- the very same statement, whose answer was lost: the refill it took is still its own
+      return jsonb_build_object('fate', e.fate, 'call_id', e.call_id, 'status', c.status, 'released', coalesce(c.released_at = p_now, false),
+        'completed', exists (select from ringleader.campaigns k where k.id = c.campaign_id and k.settled_at = p_now),
         'refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account and x.token = p_event));
+    end if;
+    if c.id is null or (e.fate <> 'parked' and v_source <> 'read') then
+      if v_source <> 'read' then perform ringleader.note_repeat(e, c.id, p_event, p_now); end if;
+      return jsonb_build_object('fate', case when c.id is null then e.fate else 'duplicate' end, 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false, 'refill', null);
     end if;
   end if;
   if c.id is null then return jsonb_build_object('fate', 'parked', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
@@ -1865,10 +2039,10 @@ begin
   update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.id = e.id and (x.fate <> r ->> 'fate' or x.call_id is null);
   -- The first fact that ties our attempt to the provider's id lets the parked ones in.
   if c.provider_call_id is null and v_provider_call is not null and ringleader.unpark(c.id, p_now) then r := r || '{"completed": true}'; end if;
-  if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
+  if c.released_at is null and c.reserved_at is not null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
   if ringleader.mail_is_due(p_account, p_now) then r := r || '{"mail_due": true}'; end if;
   -- Whoever reads a call in the tick dispatches anyway.
-  if (r ->> 'released')::boolean and p_fact ->> 'source' = 'event' and ringleader.take_refill(p_account, p_event, p_now) then
+  if (r ->> 'released')::boolean and v_source <> 'read' and ringleader.take_refill(p_account, p_event, p_now) then
     r := r || jsonb_build_object('refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account));
   end if;
   return r;
@@ -1947,9 +2121,17 @@ create function ringleader.list_call_events(p_account uuid, p_now timestamptz, p
 begin
   perform ringleader.enter(p_account);
   if not exists (select from ringleader.calls c where c.account_id = p_account and c.id = p_id) then return null; end if;
-  return coalesce((select jsonb_agg(jsonb_build_object('id', e.id, 'call_id', e.call_id, 'provider_call_id', e.provider_call_id, 'status', e.status, 'fate', e.fate,
-      'received_at', ringleader.iso(e.received_at), 'payload', e.payload, 'seq', e.seq::text) order by e.seq)
+  return coalesce((select jsonb_agg(jsonb_build_object('id', e.id, 'call_id', e.call_id, 'provider_call_id', e.provider_call_id, 'status', e.status, 'fate', e.fate, 'source', e.source,
+      'received_at', ringleader.iso(e.received_at), 'repeats', e.repeats, 'repeated_at', ringleader.iso(e.repeated_at), 'repeat_of', e.repeat_of, 'replay_of', e.replay_of,
+      'payload', e.payload, 'seq', e.seq::text) order by e.seq)
     from (select * from ringleader.call_events x where x.account_id = p_account and x.call_id = p_id and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) e), '[]');
+end $$;
+
+-- The agent of a call, with its mapping: what an application posts is read as its provider's words would be.
+create function ringleader.call_agent(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  return (select ringleader.agent_secrets_json(g) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.account_id = p_account and c.id = p_id);
 end $$;
 
 create function ringleader.cancel_call(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
@@ -1973,23 +2155,11 @@ end $$;
 -- ================================================================ account verbs: suppressions
 
 create function ringleader.add_suppressions(p_account uuid, p_now timestamptz, p_rows jsonb) returns jsonb language plpgsql as $$
-declare v_added int; k record;
+declare v_suppressed jsonb;
 begin
   perform ringleader.enter(p_account);
-  insert into ringleader.suppressions (account_id, phone, reason, created_at)
-  select distinct on (r.phone) p_account, r.phone, r.reason, p_now from jsonb_to_recordset(p_rows) as r(phone text, reason text) order by r.phone
-  on conflict (account_id, phone) do nothing;
-  get diagnostics v_added = row_count;
-  for k in
-    with hit as (
-      update ringleader.leads l set status = 'suppressed', next_attempt_at = null, reason = 'the number is suppressed'
-      where l.account_id = p_account and l.status = 'waiting' and l.phone in (select r ->> 'phone' from jsonb_array_elements(p_rows) r)
-      returning l.campaign_id
-    ) select distinct campaign_id as id from hit order by 1
-  loop
-    perform ringleader.complete_if_done(p_account, k.id, p_now);
-  end loop;
-  return jsonb_build_object('added', v_added, 'mail_due', ringleader.mail_is_due(p_account, p_now));
+  v_suppressed := ringleader.suppress(p_account, p_rows, p_now);
+  return jsonb_build_object('added', v_suppressed -> 'added', 'mail_due', ringleader.mail_is_due(p_account, p_now));
 end $$;
 
 create function ringleader.list_suppressions(p_account uuid, p_now timestamptz, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
@@ -2068,7 +2238,7 @@ begin
   perform ringleader.enter(p_account);
   return (
     with l as (
-      select count(*) as n, count(*) filter (where x.attempts > 0) as dialled, count(*) filter (where x.status = 'reached') as reached,
+      select count(*) as n, count(*) filter (where x.attempts > 0 or x.called_back_at is not null) as dialled, count(*) filter (where x.status = 'reached') as reached,
         count(*) filter (where x.temperature = 'hot') as hot
       from ringleader.leads x where x.campaign_id = p_campaign
     ), c as (

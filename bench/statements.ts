@@ -20,7 +20,9 @@ const CALLS = 200;
 const stub = (signed: boolean, placed: string[]): Provider => ({
   name: 'bolna',
   requiredCredentials: [],
+  accountCredentials: [],
   requires: [],
+  contentType: 'application/json',
   signed,
   createCall: (_, call) => {
     placed.push(call.attempt_id);

@@ -4,6 +4,7 @@ import type { Deps } from '../lib/deps.ts';
 import { wakeDispatch } from '../lib/dial.ts';
 import { Refusal } from '../lib/errors.ts';
 import { openAgent, webhookUrl } from '../lib/provider-agents.ts';
+import { tagOf, toBase64Url, utf8 } from '../lib/seal.ts';
 import type { SealedAgent } from '../lib/verbs.ts';
 import type * as z from 'zod';
 import { found, notFound, paged } from './respond.ts';
@@ -59,15 +60,27 @@ const register = async (deps: Deps, account: string, agent: AgentRow): Promise<A
   return { ...agent, webhook_registered: registered };
 };
 
+/** Equal for agents that share an account at the provider, and a guess for nobody. */
+const credentialsTag = async (deps: Deps, name: ProviderName, credentials: Readonly<Record<string, string>>): Promise<string> => {
+  const proof = deps.providers[name].accountCredentials.map((credential) => credentials[credential]);
+  return toBase64Url(await tagOf(deps.config.secretsKey, 'credentials', utf8(JSON.stringify([name, ...proof]))));
+};
+
 const sealJson = (deps: Deps, value: unknown): Promise<string> => deps.sealer.seal(JSON.stringify(value));
 
 /** The columns that a PATCH changes, secrets sealed. */
 const sealedPatch = async (
   deps: Deps,
+  provider: ProviderName,
   { credentials, webhook_secrets, ...plain }: z.infer<typeof AgentPatch>,
 ): Promise<Partial<Omit<SealedAgent, 'id' | 'provider'>>> => ({
   ...Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined)),
-  ...(credentials ? { credentials_sealed: await sealJson(deps, credentials) } : {}),
+  ...(credentials
+    ? {
+        credentials_sealed: await sealJson(deps, credentials),
+        credentials_tag: await credentialsTag(deps, provider, credentials),
+      }
+    : {}),
   ...(webhook_secrets ? { webhook_secrets_sealed: await sealJson(deps, webhook_secrets) } : {}),
 });
 
@@ -108,6 +121,7 @@ export const agentRoutes: readonly Route[] = [
         provider_agent_id: body.provider_agent_id,
         from_number: body.from_number ?? null,
         credentials_sealed: await sealJson(deps, body.credentials),
+        credentials_tag: await credentialsTag(deps, body.provider, body.credentials),
         webhook_secrets_sealed: body.webhook_secrets ? await sealJson(deps, body.webhook_secrets) : null,
         analysis_mapping: body.analysis_mapping ?? null,
       });
@@ -142,7 +156,7 @@ export const agentRoutes: readonly Route[] = [
       const account = accountOf(call);
       const before = found(await deps.verbs.getAgent(account, deps.now(), params.id));
       requireParts(deps, before.provider, body, false);
-      const patch = await sealedPatch(deps, body);
+      const patch = await sealedPatch(deps, before.provider, body);
       const agent = found(await deps.verbs.updateAgent(account, deps.now(), params.id, patch));
       // What its pause held back may go now (class 17).
       if (before.paused_reason !== null && agent.paused_reason === null) wakeDispatch(deps, account);

@@ -1,10 +1,23 @@
 /** Calls: one attempt to reach somebody; direct ones are asked for here. */
 import * as z from 'zod';
 import type { Deps } from '../lib/deps.ts';
-import { Call, CALL_STATUSES, CallEvent, DirectCallIn, DirectCallQueued, Id, page } from '../lib/contract.ts';
+import {
+  AnalysisIn,
+  Call,
+  CALL_STATUSES,
+  CallEvent,
+  DirectCallIn,
+  DirectCallQueued,
+  Id,
+  page,
+  Replayed,
+} from '../lib/contract.ts';
 import { cancelCall, placeDirectCall, wakeDispatch, type PlacedDirectCall } from '../lib/dial.ts';
 import { normalisePhone } from '../lib/domain/phone.ts';
 import { Refusal } from '../lib/errors.ts';
+import { follow } from '../lib/follow.ts';
+import { postAnalysis } from '../lib/post-analysis.ts';
+import { replayEvent } from '../lib/receive-webhook.ts';
 import { found, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, pageQuery, route, type Route } from './route.ts';
 
@@ -125,6 +138,38 @@ export const callRoutes: readonly Route[] = [
       // A reservation held a slot.
       if (canceled.released_at !== null) wakeDispatch(deps, accountOf(call));
       return { status: 200, body: canceled };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/calls/:id/analysis',
+    tag,
+    summary: 'Say how a call went, when the voice agent is your own application',
+    auth: 'account',
+    params: ById,
+    body: AnalysisIn,
+    responses: { 200: Call },
+    refusals: [409],
+    async handler(call) {
+      const { deps, params, body } = call;
+      const account = accountOf(call);
+      follow(deps, found(await postAnalysis(deps, account, params.id, body)));
+      return { status: 200, body: found(await deps.verbs.getCall(account, deps.now(), params.id)) };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/events/:id/replay',
+    tag,
+    summary: 'Apply a stored webhook again, parsed anew; an event of its own records it',
+    auth: 'admin',
+    params: ById,
+    responses: { 200: Replayed },
+    refusals: [409, 422],
+    async handler({ deps, params }) {
+      const { applied, replayed } = found(await replayEvent(deps, params.id));
+      follow(deps, applied);
+      return { status: 200, body: replayed };
     },
   }),
 ];

@@ -17,7 +17,7 @@ export const tick = async (deps: Deps): Promise<Date | null> => {
   if (upkeep.mail_due || found) sweepSoon(deps);
   const { unfinished } = await dispatch(deps, ASKS - upkeep.look_at.length);
   const next = await deps.verbs.nextDue(deps.now());
-  if (unfinished) return deps.now();
+  if (unfinished || upkeep.unfinished) return deps.now();
   return next === null ? null : new Date(next);
 };
 

@@ -10,6 +10,7 @@ const SystemStatus = z.object({
   waiting_leads: z.int(),
   waiting_direct_calls: z.int(),
   notifications: z.record(z.string(), z.int()),
+  unknown_events: z.int(),
   connections: z.array(z.object({ state: z.string().nullable(), count: z.int() })),
   next_due_at: Instant.nullable(),
   system_max_concurrent_calls: z.int(),

@@ -3,13 +3,10 @@ import { openWebhookKey } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
 import type { ProviderName } from '../lib/contract.ts';
 import { withDb } from '../lib/db.ts';
-import type { Deps } from '../lib/deps.ts';
-import { refill } from '../lib/dial.ts';
 import { DbError, Refusal } from '../lib/errors.ts';
+import { follow } from '../lib/follow.ts';
 import { createProviders } from '../lib/providers/table.ts';
 import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
-import { sweepSoon } from '../lib/summarise.ts';
-import type { Applied } from '../lib/verbs.ts';
 import { readBytes, refuseEncoded } from './input.ts';
 import { errorBody, errorToResponse, unauthorized } from './respond.ts';
 
@@ -24,14 +21,6 @@ const textOf = async (request: Request): Promise<string> => {
   } catch {
     throw new Refusal(400, 'validation', 'body: must be UTF-8', [{ field: 'body', rule: 'must be UTF-8' }]);
   }
-};
-
-/** What the fact set free or finished is taken up after the answer has gone. */
-export const follow = (deps: Deps, applied: Applied): void => {
-  // A mail first: it is one request, a refill may take many.
-  if (applied.mail_due) sweepSoon(deps);
-  const { refill: mine } = applied;
-  if (mine) deps.background('refill', (own) => refill(own, mine));
 };
 
 /**

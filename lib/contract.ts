@@ -326,6 +326,8 @@ export const Explain = z.object({
 export const Call = z.object({
   id: Id,
   kind: z.enum(['campaign', 'direct']),
+  /** `inbound`: the lead called back. */
+  direction: z.enum(['outbound', 'inbound']),
   lead_id: Id.nullable(),
   campaign_id: Id.nullable(),
   phone: z.string(),
@@ -347,6 +349,8 @@ export const Call = z.object({
   temperature: z.enum(TEMPERATURES).nullable(),
   evidence: z.string().nullable(),
   reason: z.string().nullable(),
+  /** Why its analysis gave neither score nor tag. */
+  unscored_reason: z.string().nullable(),
 });
 export const LeadWithCalls = z.object({ ...Lead.shape, calls: z.array(Call) });
 export const DirectCallIn = z.strictObject({
@@ -356,14 +360,47 @@ export const DirectCallIn = z.strictObject({
   variables: Variables.optional(),
 });
 export const DirectCallQueued = z.object({ call: Call, position: z.int() });
-export const EVENT_FATES = ['applied', 'duplicate', 'late', 'parked', 'unknown', 'contradicted'] as const;
+/**
+ * What an application says of a call that its own voice agent made: either the fields, or `data` in whatever shape the agent's
+ * `analysis_mapping` names (or the usual names do). The same body counts once.
+ */
+export const AnalysisIn = z
+  .strictObject({
+    score: z.number().min(0).max(100).optional(),
+    temperature: z
+      .string()
+      .regex(/^(hot|warm|cold)$/i, 'must be hot, warm or cold')
+      .optional(),
+    evidence: z.string().max(10_000).optional(),
+    summary: z.string().max(10_000).optional(),
+    do_not_call: z.boolean().optional(),
+    data: z.record(z.string(), z.unknown()).optional(),
+  })
+  .refine((body) => Object.values(body).some((value) => value !== undefined), 'must say something')
+  .refine(({ data, ...fields }) => data === undefined || Object.values(fields).every((value) => value === undefined), {
+    message: 'must stand alone: either data or the other fields',
+    path: ['data'],
+  });
+export const EVENT_FATES = ['applied', 'duplicate', 'late', 'parked', 'unknown'] as const;
+export const EVENT_SOURCES = ['event', 'read', 'posted', 'replay'] as const;
+export type EventSource = (typeof EVENT_SOURCES)[number];
+/** What became of an event that was applied again. */
+export const Replayed = z.object({ event_id: Id, replay_of: Id, call_id: Id.nullable(), fate: z.enum(EVENT_FATES) });
 export const CallEvent = z.object({
   id: Id,
   call_id: Id.nullable(),
   provider_call_id: z.string().nullable(),
   status: z.string().nullable(),
   fate: z.enum(EVENT_FATES),
+  /** `event`: the provider sent it; `read`: it was asked; `posted`: the application did; `replay`: an administrator had it applied again. */
+  source: z.enum(EVENT_SOURCES),
   received_at: Instant,
+  /** Deliveries after the first, and when the last of them came; the first twenty are events of their own, `repeat_of` this one. */
+  repeats: z.int(),
+  repeated_at: Instant.nullable(),
+  repeat_of: Id.nullable(),
+  replay_of: Id.nullable(),
+  /** The body as received; null for what had none, and after 30 days. */
   payload: z.string().nullable(),
 });
 
@@ -388,6 +425,8 @@ export const AccountStatus = z.object({
   waiting_leads: z.int(),
   waiting_direct_calls: z.int(),
   next_due_at: Instant.nullable(),
+  /** Events kept whose status nobody here knows; `GET /v1/calls/:id/events` shows them. */
+  unknown_events: z.int(),
   /** The mail provider's word of a bounce or complaint of the account's address; null: none. */
   email_problem: z.string().nullable(),
   mails_off: z.array(z.object({ type: z.enum(NOTIFICATION_TYPES), reason: z.string() })),

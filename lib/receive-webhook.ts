@@ -1,10 +1,12 @@
-/** A provider's webhook, from raw body to committed fact. */
-import { DISPOSITIONS } from './contract.ts';
+/** A provider's webhook, from raw body to committed fact, for the first time and, when an administrator asks, again. */
+import { DISPOSITIONS, type ProviderName, type Replayed } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
-import { openAgent } from './provider-agents.ts';
+import { postedFact } from './post-analysis.ts';
+import { openAgent, webhookUrl } from './provider-agents.ts';
 import type { Provider, ProviderAgent, WebhookRequest } from './providers/provider.ts';
-import type { Applied, CallFact } from './verbs.ts';
+import type { Applied, CallFact, EventToReplay } from './verbs.ts';
+import type * as z from 'zod';
 
 export interface Incoming {
   accountId: string;
@@ -23,18 +25,32 @@ const ends = (fact: CallFact): boolean => fact.status !== undefined && (DISPOSIT
 const unknownWebhook = (): Refusal => new Refusal(401, 'unauthorized', 'This webhook address is not known.');
 
 /**
- * Nobody signs for an unsigned provider's events, so one that would end a call is only a hint to read the call at the provider:
- * what the provider says there is applied.
+ * Nobody signs for an unsigned provider's events, so one that would end a call, or take a lead for a caller, is only a hint to read the
+ * call at the provider: what the provider says there is applied.
  * @throws {Unconfirmed} when the provider cannot be asked or says otherwise
  */
 const confirmed = async (provider: Provider, agent: ProviderAgent, fact: CallFact): Promise<CallFact> => {
   if (fact.provider_call_id === undefined) throw new Unconfirmed('the event names no call');
   const read = await provider.readCall(agent, fact.provider_call_id);
   if (read.state !== 'found') throw new Unconfirmed(read.state === 'missing' ? 'the provider knows no such call' : read.reason);
-  if (!ends(read.fact)) throw new Unconfirmed('the provider says that the call goes on');
+  if (ends(fact) && !ends(read.fact)) throw new Unconfirmed('the provider says that the call goes on');
+  if (fact.direction !== read.fact.direction) throw new Unconfirmed('the provider says that the call went the other way');
   const { event_key, payload } = fact;
   const own = payload === undefined ? { event_key } : { event_key, payload };
   return { ...fact, ...read.fact, ...own, source: 'event' };
+};
+
+const needsProof = (provider: Provider, fact: CallFact): boolean =>
+  !provider.signed && (ends(fact) || fact.direction === 'inbound');
+
+/** A word for the state that nobody here knows moves nothing; somebody should hear of it, once for each event. */
+export const reportUnknown = (deps: Pick<Deps, 'report'>, provider: ProviderName, fact: CallFact, applied: Applied): void => {
+  if (applied.fate !== 'unknown') return;
+  deps.report('webhook_processing_failed', new Error('a provider sent a status that nobody knows'), {
+    provider,
+    provider_status: fact.provider_status,
+    call_id: applied.call_id,
+  });
 };
 
 /**
@@ -59,8 +75,61 @@ export const receiveWebhook = async (deps: Deps, incoming: Incoming): Promise<Ap
   }
   let fact = provider.parseWebhook(agent, request);
   if (fact === null) return null;
-  if (!provider.signed && ends(fact)) fact = await confirmed(provider, agent ?? (await opened()), fact);
+  if (needsProof(provider, fact)) fact = await confirmed(provider, agent ?? (await opened()), fact);
   const applied = await deps.verbs.applyFact(accountId, deps.now(), agentId, deps.newId(), fact);
   if (applied === null) throw unknownWebhook();
+  reportUnknown(deps, provider.name, fact, applied);
   return applied;
+};
+
+/** @throws {Refusal} 409 when nothing can be read out of it any more */
+const factOfStored = async (
+  deps: Deps,
+  { account_id, agent: secrets, source, payload, attempt_id }: EventToReplay,
+): Promise<CallFact> => {
+  if (payload === null) throw new Refusal(409, 'not_replayable', 'The event has no payload, or it is no longer kept.');
+  if (source === 'posted') return postedFact(JSON.parse(payload), secrets.analysis_mapping);
+  const provider = deps.providers[secrets.provider];
+  const agent = await openAgent(deps, secrets);
+  const url = await webhookUrl(deps, account_id, { id: secrets.agent_id, provider: provider.name });
+  const fact = provider.parseWebhook(agent, {
+    url,
+    body: payload,
+    headers: new Headers({ 'content-type': provider.contentType }),
+  });
+  if (fact === null) throw new Refusal(409, 'not_replayable', 'The event is none of our business.');
+  const whole = attempt_id === null ? fact : { ...fact, attempt_id };
+  return needsProof(provider, whole) ? confirmed(provider, agent, whole) : whole;
+};
+
+/**
+ * Applies a stored event once more, parsed anew, by the same verb; an event of its own records when and with what fate. The signature
+ * was verified when it came; what needed the provider's word then needs it again. Null: no such event.
+ * @throws {Refusal} 409 when it cannot be applied again, 422 when the provider does not confirm it
+ */
+export const replayEvent = async (
+  deps: Deps,
+  eventId: string,
+): Promise<{ applied: Applied; replayed: z.infer<typeof Replayed> } | null> => {
+  const event = await deps.verbs.eventToReplay(deps.now(), eventId);
+  if (event === null) return null;
+  let fact: CallFact;
+  try {
+    fact = await factOfStored(deps, event);
+  } catch (error) {
+    if (error instanceof Unconfirmed)
+      throw new Refusal(422, 'unconfirmed', `The provider does not confirm the event: ${error.message}.`);
+    if (error instanceof Refusal && error.status !== 409) {
+      throw new Refusal(409, 'not_replayable', `The event cannot be read: ${error.message}.`);
+    }
+    throw error;
+  }
+  const id = deps.newId();
+  const { payload: _kept, ...said } = fact;
+  const again: CallFact = { ...said, event_key: `replay:${id}`, source: 'replay', replay_of: eventId };
+  const applied = await deps.verbs.applyFact(event.account_id, deps.now(), event.agent.agent_id, id, again);
+  if (applied === null || applied.fate === 'ignored')
+    throw new Refusal(409, 'not_replayable', 'The event concerns nobody who is known.');
+  reportUnknown(deps, event.agent.provider, again, applied);
+  return { applied, replayed: { event_id: id, replay_of: eventId, call_id: applied.call_id, fate: applied.fate } };
 };

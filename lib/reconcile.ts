@@ -1,6 +1,7 @@
 /** Reconciliation: the provider is asked what became of a call that is quiet or whose create-call had no answer. Never asked to dial. */
 import type { Deps } from './deps.ts';
 import { openAgent } from './provider-agents.ts';
+import { reportUnknown } from './receive-webhook.ts';
 import type { Applied, CallToLookAt } from './verbs.ts';
 
 /** Calls asked about at the same time: with the database, five of the platform's six connections. */
@@ -24,10 +25,10 @@ const lookAt = async (deps: Deps, look: CallToLookAt): Promise<Applied | null> =
     return null;
   }
   if (read.state === 'missing') return deps.verbs.noteUnfound(look.account_id, deps.now(), look.call_id);
-  return deps.verbs.applyFact(look.account_id, deps.now(), look.agent.agent_id, deps.newId(), {
-    ...read.fact,
-    attempt_id: look.call_id,
-  });
+  const fact = { ...read.fact, attempt_id: look.call_id };
+  const applied = await deps.verbs.applyFact(look.account_id, deps.now(), look.agent.agent_id, deps.newId(), fact);
+  if (applied !== null) reportUnknown(deps, provider.name, fact, applied);
+  return applied;
 };
 
 /** Looks at each call; one that fails is reported and looked at again a minute later. True when a mail is due because of what was found. */

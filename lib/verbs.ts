@@ -81,8 +81,11 @@ export interface CallOutcome {
   /** `accepted`: the provider has it. `refused`: never placed. `unknown`: no answer, or one that says nothing. */
   outcome: 'accepted' | 'refused' | 'unknown';
   provider_call_id?: string;
-  /** For `refused`: `later` (rate, concurrency: costs no attempt), `invalid` (impossible number), `account` (credit, key: pauses the agent), `other`. */
-  refusal?: 'later' | 'invalid' | 'account' | 'other';
+  /**
+   * For `refused`: `later` (rate, concurrency: costs no attempt), `invalid` (impossible number), `account` (credit, key: pauses every agent with
+   * these credentials), `agent` (it, its number or its address: pauses it alone), `other`.
+   */
+  refusal?: 'later' | 'invalid' | 'account' | 'agent' | 'other';
   /** For `later`: seconds until the provider may be asked again. */
   retry_after_seconds?: number;
   reason?: string;
@@ -99,12 +102,19 @@ export interface CallFact {
   status?: Exclude<c.CallStatus, 'waiting' | 'reserved' | 'placing' | 'unknown'>;
   /** The provider's own word. */
   provider_status?: string;
-  /** The call failed for a reason that concerns the whole account (credit, payment): its agent is paused. */
+  /** The call failed for a reason that concerns the whole account (credit, payment): every agent with its credentials is paused. */
   account_refused?: boolean;
+  /** The call failed for a reason that concerns its agent (it is not there): that one is paused. */
+  agent_refused?: boolean;
+  /** Set when somebody called us; `from` is then the caller, E.164. */
+  direction?: 'inbound';
+  from?: string;
   /** The line is free although the disposition may follow. */
   line_free?: boolean;
-  /** `event` when the provider pushed it, `read` when we asked. */
-  source: 'event' | 'read';
+  /** Who says so: the provider (`event`), the provider when asked (`read`), the account's application (`posted`), an administrator (`replay`). */
+  source: c.EventSource;
+  /** Of a replay: the event whose payload is applied again. */
+  replay_of?: string;
   answered_at?: string;
   ended_at?: string;
   duration_seconds?: number;
@@ -120,6 +130,8 @@ export interface CallFact {
     tag?: c.Temperature;
     evidence?: string;
     reason?: string;
+    /** The person asked not to be called again: the number is suppressed with this fact. */
+    do_not_call?: true;
     raw?: unknown;
   };
   /** The body as received, whole and unaltered. */
@@ -131,7 +143,8 @@ export const Refill = z.object({ account_id: c.Id, token: c.Id });
 export type Refill = z.infer<typeof Refill>;
 
 export const Applied = z.object({
-  fate: z.enum(c.EVENT_FATES),
+  /** `ignored`: somebody called whom no lead knows; nothing was kept. */
+  fate: z.enum([...c.EVENT_FATES, 'ignored']),
   call_id: c.Id.nullable(),
   status: z.enum(c.CALL_STATUSES).nullable(),
   /** A slot was freed by this very fact. */
@@ -144,6 +157,16 @@ export const Applied = z.object({
   refill: Refill.nullish(),
 });
 export type Applied = z.infer<typeof Applied>;
+
+/** A stored event with what it takes to apply it again; `payload` is null once it is no longer kept. */
+export const EventToReplay = z.object({
+  account_id: c.Id,
+  agent: AgentSecrets,
+  source: z.enum(c.EVENT_SOURCES),
+  payload: z.string().nullable(),
+  attempt_id: z.string().nullable(),
+});
+export type EventToReplay = z.infer<typeof EventToReplay>;
 
 /** A call that the tick must look after: ask the provider what became of it. */
 export const CallToLookAt = z.object({
@@ -279,6 +302,8 @@ export interface SealedAgent {
   provider_agent_id: string;
   from_number: string | null;
   credentials_sealed: string;
+  /** Equal for agents that share the credentials of one account at the provider. */
+  credentials_tag?: string;
   webhook_secrets_sealed: string | null;
   analysis_mapping: Record<string, string> | null;
 }
@@ -309,9 +334,13 @@ export const VERBS = {
       given_back: z.int(),
       expired_leads: z.int(),
       completed: z.int(),
+      /** More is left to do than one tick does. */
+      unfinished: z.boolean(),
       mail_due: z.boolean(),
     }),
   ),
+  /** A stored event, whoever's it is; null: none. */
+  eventToReplay: system<[event: string]>()('event_to_replay', EventToReplay.nullable()),
   /**
    * Completes what is done, takes (leases) up to `limit` mails that are due, and hands out mails of unknown end that are to be looked up.
    * `offTypes` are switched off by configuration and become `skipped`. The same token gets the same mails again.
@@ -331,6 +360,7 @@ export const VERBS = {
       waiting_leads: z.int(),
       waiting_direct_calls: z.int(),
       notifications: z.record(z.string(), z.int()),
+      unknown_events: z.int(),
       connections: z.array(z.object({ state: z.string().nullable(), count: z.int() })),
       next_due_at: c.Instant.nullable(),
     }),
@@ -358,7 +388,7 @@ export const VERBS = {
   createAgent: account<[agent: SealedAgent]>()('create_agent', c.Agent),
   listAgents: account<[after: string | null, limit: number]>()('list_agents', rowsOf(c.Agent.shape)),
   getAgent: account<[id: string]>()('get_agent', c.Agent.nullable()),
-  /** `patch` holds columns to change; secrets sealed as in {@link SealedAgent}. A change of credentials lifts a pause. */
+  /** `patch` holds columns to change; secrets sealed as in {@link SealedAgent}. A change of credentials lifts the pause of all who share them. */
   updateAgent: account<[id: string, patch: Partial<Omit<SealedAgent, 'id' | 'provider'>>]>()('update_agent', c.Agent.nullable()),
   setWebhookRegistered: account<[id: string, registered: boolean]>()('set_webhook_registered', Flag),
   deleteAgent: account<[id: string]>()('delete_agent', Flag),
@@ -446,6 +476,8 @@ export const VERBS = {
     'list_call_events',
     rowsOf(c.CallEvent.shape).nullable(),
   ),
+  /** The agent of a call; null: no such call. */
+  callAgent: account<[id: string]>()('call_agent', AgentSecrets.nullable()),
   /** Ends a call that is not on the line at once; else returns what the provider must be asked to stop. */
   cancelCall: account<[id: string]>()(
     'cancel_call',

@@ -1,6 +1,6 @@
 /**
- * A provider's structured analysis → score, temperature tag and evidence. Validated, never guessed: what cannot be read for
- * sure is `invalid` and says why; nothing is read out of prose.
+ * A provider's structured analysis → score, temperature tag, evidence, and whether the person asked not to be called again. Validated, never
+ * guessed: what cannot be read for sure is `invalid` and says why; nothing is read out of prose.
  *
  * Understood shapes: flat values, values nested in categories, and leaves such as Bolna's `{subjective, objective,
  * confidence_label}` or `{value, rationale}`; a JSON string of any of them.
@@ -9,10 +9,15 @@ import { shortLine } from './plain-text.ts';
 
 export type Temperature = 'hot' | 'warm' | 'cold';
 
-export type Analysis =
+type Judged =
   | { state: 'valid'; score?: number; tag?: Temperature; evidence?: string }
   | { state: 'absent' }
   | { state: 'invalid'; reason: string };
+/** `do_not_call` holds whatever the rest is worth. */
+export type Analysis = Judged & { do_not_call?: true };
+
+/** An agent's own names for what it says. */
+export type Mapping = Readonly<Record<string, string>> | null;
 
 /** Longest evidence kept, in UTF-16 units. */
 export const EVIDENCE_LIMIT = 500;
@@ -22,6 +27,11 @@ const SCORE_NAMES = ['lead_score', 'score', 'interest_score', 'intent_score', 'q
 const TAG_NAMES = ['lead_temperature', 'temperature', 'interest', 'interest_level'];
 const EVIDENCE_NAMES = ['evidence', 'reason', 'reasons', 'reasoning', 'score_reason', 'rationale', 'justification'];
 const SUMMARY_NAMES = ['summary', 'call_summary', 'notes'];
+/** Fields that ask not to be called again, in {@link normal} form; the same words may be the value of an outcome. */
+const DO_NOT_CALL =
+  /^((is|wants|wants_to|asked|asked_to|requested|lead|customer)_)?(do_not_(call|contact)|don_?t_(call|contact)|dnc|opt(ed)?_?out|remove(_me)?_from_(the_)?(call(ing)?_)?list|unsubscribed?|stop_calling|no_more_calls|never_call)(_(again|request|requested|flag))?$/;
+const OUTCOME_NAMES = new Set(['outcome', 'call_outcome', 'disposition', 'call_disposition', 'result', 'call_result']);
+const YES = new Set(['true', 'yes', 'y', '1']);
 const NOTHING = new Set(['', '-', '–', 'n/a', 'na', 'null', 'none', 'nil', 'unknown', 'undefined', 'not available']);
 const MAX_DEPTH = 6;
 
@@ -131,20 +141,40 @@ const parsed = (raw: unknown): unknown => {
   }
 };
 
+/** Whether a field plainly says yes: a truth value, a word for it, or the request itself in words (`Do not call`). */
+const saysYes = (value: unknown): boolean => {
+  if (value === true || value === 1) return true;
+  return typeof value === 'string' && (YES.has(value.trim().toLowerCase()) || DO_NOT_CALL.test(normal(value)));
+};
+
+const asksNotToBeCalled = (leaves: readonly Leaf[], mapped: Leaf | null | undefined): boolean => {
+  if (mapped !== undefined) return mapped !== null && saysYes(mapped.hard);
+  return leaves.some(({ path, hard }) => {
+    const name = normal(path.at(-1) ?? '');
+    if (DO_NOT_CALL.test(name)) return saysYes(hard);
+    return OUTCOME_NAMES.has(name) && typeof hard === 'string' && DO_NOT_CALL.test(normal(hard));
+  });
+};
+
 /**
  * Reads a provider's analysis.
  *
  * @param raw the structured data object as the provider gave it, or its JSON
- * @param mapping the agent's own paths, `{score: 'Lead.Score', temperature: …, evidence: …, score_max: '10'}`: where it names a
- *   path only that path counts, for the rest the usual names do. A bare number is out of 100 unless `score_max` or the field's
+ * @param mapping the agent's own paths, `{score: 'Lead.Score', temperature: …, evidence: …, do_not_call: …, score_max: '10'}`: where it
+ *   names a path only that path counts, for the rest the usual names do. A bare number is out of 100 unless `score_max` or the field's
  *   name (`Score (1-10)`) states another scale.
  * @returns `absent` when neither a score nor a tag is said; a tag without a score is valid with the tag alone
  */
-export const readAnalysis = (raw: unknown, mapping: Readonly<Record<string, string>> | null): Analysis => {
+export const readAnalysis = (raw: unknown, mapping: Mapping): Analysis => {
   const data = parsed(raw);
   if (isNothing(data)) return { state: 'absent' };
   if (!isRecord(data)) return { state: 'invalid', reason: 'the analysis is not an object' };
   const leaves = leavesOf(data);
+  const refused = asksNotToBeCalled(leaves, mapping?.do_not_call === undefined ? undefined : follow(data, mapping.do_not_call));
+  return { ...judge(data, leaves, mapping), ...(refused && { do_not_call: true }) };
+};
+
+const judge = (data: Record<string, unknown>, leaves: readonly Leaf[], mapping: Mapping): Judged => {
   const find = (field: string, names: readonly string[]): Leaf[] => {
     const path = mapping?.[field];
     if (path === undefined) return named(leaves, names);

@@ -12,6 +12,7 @@ import {
   attemptIn,
   factFrom,
   fromDate,
+  inboundFrom,
   jsonBody,
   lenient,
   ours,
@@ -69,9 +70,11 @@ const Execution = z.object({
       duration: lenient(Amount),
       recording_url: lenient(z.string()),
       call_type: lenient(z.string()),
+      from_number: lenient(z.string()),
       hangup_reason: lenient(z.string()),
     }),
   ),
+  user_number: lenient(z.string()),
   context_details: lenient(z.object({ recipient_data: Anything })),
 });
 type Execution = z.infer<typeof Execution>;
@@ -81,6 +84,10 @@ const attemptIdOf = (execution: Execution): string | undefined => {
   const data = execution.context_details?.recipient_data;
   return attemptIn(typeof data === 'string' ? readJson(data) : data);
 };
+
+/** Whoever called the agent; undefined for a call of ours, null when the number is withheld. */
+const callerOf = ({ telephony_data: line, user_number }: Execution) =>
+  line?.call_type === 'inbound' ? inboundFrom(user_number ?? line.from_number) : undefined;
 
 const factOf = (execution: Execution, mapping: ProviderAgent['analysis_mapping'], source: CallFact['source']): CallFact => {
   const { status, telephony_data: line } = execution;
@@ -95,6 +102,7 @@ const factOf = (execution: Execution, mapping: ProviderAgent['analysis_mapping']
     provider_status: status,
     source,
     attempt_id: attemptIdOf(execution),
+    ...callerOf(execution),
     status: voicemail ? 'voicemail' : STATES[status],
     line_free: ended ? true : undefined,
     account_refused: status === 'balance-low' ? true : undefined,
@@ -120,14 +128,10 @@ const messageOf = (answer: HttpAnswer): string => {
 const judge = (answer: HttpAnswer): Outcome => {
   const message = messageOf(answer);
   if (answer.status === 429) return refused('later', answer, message);
-  // The key, the credit or the agent itself: no lead of this agent can be called until somebody mends it.
-  if (
-    [401, 402, 403].includes(answer.status) ||
-    /balance|wallet|credit/i.test(message) ||
-    (answer.status === 404 && /agent/i.test(message))
-  ) {
+  // The key or the credit, or the agent itself: nobody can be called until somebody mends it.
+  if ([401, 402, 403].includes(answer.status) || /balance|wallet|credit/i.test(message))
     return refused('account', answer, message);
-  }
+  if (answer.status === 404 && /agent/i.test(message)) return refused('agent', answer, message);
   const invalid = /recipient_phone_number|phone number|invalid number/i.test(message) && !/from_phone_number/i.test(message);
   return refused(invalid ? 'invalid' : 'other', answer, message);
 };
@@ -195,7 +199,9 @@ export const bolna = (baseUrl: string): Provider => {
   return {
     name: 'bolna',
     requiredCredentials: ['api_key'],
+    accountCredentials: ['api_key'],
     requires: [],
+    contentType: 'application/json',
     signed: false,
     createCall,
     readCall,
@@ -217,7 +223,7 @@ export const bolna = (baseUrl: string): Provider => {
     verifyWebhook: () => Promise.resolve(true),
     parseWebhook(agent, request) {
       const execution = jsonBody(request, Execution, 'must be an execution with id and status');
-      if (execution.telephony_data?.call_type === 'inbound') return null;
+      if (callerOf(execution) === null) return null;
       return { ...factOf(execution, agent?.analysis_mapping ?? null, 'event'), payload: request.body };
     },
   };

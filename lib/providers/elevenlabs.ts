@@ -16,6 +16,7 @@ import {
   besides,
   factFrom,
   fromMs,
+  inboundFrom,
   jsonBody,
   lenient,
   ours,
@@ -61,7 +62,7 @@ const Conversation = z.object({
       call_duration_secs: lenient(Amount),
       termination_reason: lenient(z.string()),
       error: lenient(z.object({ reason: lenient(z.string()) })),
-      phone_call: lenient(z.object({ direction: lenient(z.string()) })),
+      phone_call: lenient(z.object({ direction: lenient(z.string()), external_number: lenient(z.string()) })),
       features_usage: lenient(z.object({ voicemail_detection: lenient(z.object({ used: lenient(z.boolean()) })) })),
     }),
   ),
@@ -150,8 +151,9 @@ const messageOf = (json: unknown): string => {
 const judged = (answer: HttpAnswer, message: string): Outcome => {
   const says = (words: RegExp): boolean => words.test(message);
   if (answer.status === 429 || says(/concurren|system_busy/i)) return refused('later', answer, message);
-  if ([401, 402, 403, 404].includes(answer.status) || says(/quota|credit|payment|unauthori[sz]ed|agent_phone_number|agent_id/i))
+  if ([401, 402, 403].includes(answer.status) || says(/quota|credit|payment|unauthori[sz]ed/i))
     return refused('account', answer, message);
+  if (answer.status === 404 || says(/agent_phone_number|agent_id/i)) return refused('agent', answer, message);
   return refused(says(/to_number|'To'|invalid.{0,20}number/i) ? 'invalid' : 'other', answer, message);
 };
 
@@ -201,7 +203,9 @@ export const elevenlabs = (baseUrl: string): Provider => {
   return {
     name: 'elevenlabs',
     requiredCredentials: ['api_key', 'phone_number_id'],
+    accountCredentials: ['api_key'],
     requires: ['webhook_secrets'],
+    contentType: 'application/json',
     signed: true,
     createCall: (agent, call): Promise<Outcome> =>
       createOnce(
@@ -262,8 +266,10 @@ export const elevenlabs = (baseUrl: string): Provider => {
       if (type !== 'post_call_transcription') return null;
       const call = Conversation.safeParse(data).data;
       if (!call) throw badBody('must hold a conversation');
-      if (!own(call.agent_id) || call.metadata?.phone_call?.direction === 'inbound') return null;
-      const said = sayingOf(call, agent, audioOf(call.conversation_id));
+      const line = call.metadata?.phone_call;
+      const caller = line?.direction === 'inbound' ? inboundFrom(line.external_number) : undefined;
+      if (!own(call.agent_id) || caller === null) return null;
+      const said = { ...sayingOf(call, agent, audioOf(call.conversation_id)), ...caller };
       return factFrom({ event_key: keyOf(call.conversation_id), source: 'event', ...said, payload: request.body });
     },
   };

@@ -1,5 +1,6 @@
 /** What all adapters share in reading what a provider says: lenient in what they take, strict in what they hand on. */
 import * as z from 'zod';
+import { normalisePhone } from '../domain/phone.ts';
 import { readAnalysis } from '../domain/score.ts';
 import { Refusal } from '../errors.ts';
 import type { CallFact } from '../verbs.ts';
@@ -96,6 +97,12 @@ export const fromMs = (ms: number | null | undefined): string | undefined =>
 export const fromDate = (text: string | null | undefined): string | undefined => {
   if (!text) return undefined;
   return fromMs(Date.parse(/^\d{4}-\d\d-\d\dT[\d:.]+$/.test(text) ? `${text}Z` : text));
+};
+
+/** The caller of an inbound call, for the fact of it; null when the number is withheld or none: then nobody can be known. */
+export const inboundFrom = (number: string | null | undefined): { direction: 'inbound'; from: string } | null => {
+  const phone = normalisePhone(number ?? '', null);
+  return phone.ok ? { direction: 'inbound', from: phone.e164 } : null;
 };
 
 /** Our attempt id in the data that a provider echoes; undefined when it is not there. */

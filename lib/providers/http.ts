@@ -69,7 +69,7 @@ export const refused = (refusal: RefusalKind, answer: HttpAnswer, message: strin
 };
 
 /** The request cannot even be made: the agent lacks something, or its credentials fit in no header. Nothing was sent. */
-export const unsendable = (reason: string): Outcome => ({ outcome: 'refused', refusal: 'account', reason });
+export const unsendable = (refusal: 'account' | 'agent', reason: string): Outcome => ({ outcome: 'refused', refusal, reason });
 
 const fitsHeaders = (headers: Readonly<Record<string, string>>): boolean => {
   try {
@@ -90,7 +90,7 @@ export const createOnce = async (
   accepted: (json: unknown, answer: HttpAnswer) => string | Outcome | undefined,
   judge: (answer: HttpAnswer) => Outcome,
 ): Promise<Outcome> => {
-  if (!fitsHeaders(request.headers)) return unsendable('the credentials hold characters that no header can carry');
+  if (!fitsHeaders(request.headers)) return unsendable('account', 'the credentials hold characters that no header can carry');
   let answer: HttpAnswer;
   try {
     answer = await ask(url, { method: 'POST', timeoutMs: CREATE_TIMEOUT_MS, ...request });

@@ -47,6 +47,8 @@ export interface Provider {
   name: ProviderName;
   /** Credential names that an agent must have. */
   requiredCredentials: readonly string[];
+  /** Those of them that name and prove an account at the provider: agents that share them are refused together. */
+  accountCredentials: readonly string[];
   /** What else an agent must have. */
   requires: readonly ('from_number' | 'webhook_secrets')[];
   /** Asks for one call, once; never repeats. */
@@ -62,12 +64,14 @@ export interface Provider {
    * events go; false when a person must set the address at the provider.
    */
   registerWebhook(agent: ProviderAgent, url: string): Promise<boolean>;
+  /** Of its webhooks. */
+  contentType: 'application/json' | 'application/x-www-form-urlencoded';
   /** True when a webhook carries a signature that must be verified before it is believed. */
   signed: boolean;
   /** Verifies a signed webhook over its raw body; always true for unsigned providers. */
   verifyWebhook(agent: ProviderAgent, request: WebhookRequest, now: Date): Promise<boolean>;
   /**
-   * Turns a webhook into a fact; null when it is none of our business (an inbound call, a tool call, another agent's).
+   * Turns a webhook into a fact; null when it is none of our business (a tool call, another agent's, an inbound call of a withheld number).
    * @throws {Refusal} 400 when the body is not this provider's, 415 when its content type is not
    */
   parseWebhook(agent: ProviderAgent | null, request: WebhookRequest): CallFact | null;

@@ -14,6 +14,7 @@ import {
   besides,
   factFrom,
   fromMs,
+  inboundFrom,
   jsonBody,
   lenient,
   ours,
@@ -64,6 +65,7 @@ const Call = z.object({
   call_id: ProviderId,
   call_status: lenient(Word),
   direction: lenient(z.string()),
+  from_number: lenient(z.string()),
   metadata: Anything,
   retell_llm_dynamic_variables: Anything,
   start_timestamp: lenient(z.number()),
@@ -136,9 +138,10 @@ const judge = (answer: HttpAnswer): Outcome => {
   const message = messageOf(answer);
   if (answer.status === 429 || /concurren/i.test(message)) return refused('later', answer, message);
   // The key, the payment, or an agent or number that is not there: nobody can be called until somebody mends it.
-  if ([401, 402, 403, 404, 422].includes(answer.status)) return refused('account', answer, message);
+  if ([401, 402, 403].includes(answer.status)) return refused('account', answer, message);
+  if ([404, 422].includes(answer.status)) return refused('agent', answer, message);
   if (/to_number|destination/i.test(message)) return refused('invalid', answer, message);
-  return refused(/from_number|agent/i.test(message) ? 'account' : 'other', answer, message);
+  return refused(/from_number|agent/i.test(message) ? 'agent' : 'other', answer, message);
 };
 
 /** `x-retell-signature: v=<ms>,d=<hex>`: HMAC-SHA256 over the raw body and the milliseconds, the key being the API key. */
@@ -171,10 +174,12 @@ export const retell = (baseUrl: string): Provider => {
   return {
     name: 'retell',
     requiredCredentials: ['api_key'],
+    accountCredentials: ['api_key'],
     requires: ['from_number'],
+    contentType: 'application/json',
     signed: true,
     createCall(agent, call): Promise<Outcome> {
-      if (agent.from_number === null) return Promise.resolve(unsendable('the agent has no from_number'));
+      if (agent.from_number === null) return Promise.resolve(unsendable('agent', 'the agent has no from_number'));
       const said = Object.entries({ ...call.variables, ...ours(call) }).filter(([, value]) => value !== null);
       const body = {
         from_number: agent.from_number,
@@ -219,7 +224,8 @@ export const retell = (baseUrl: string): Provider => {
       if (!ended && event !== 'call_started') return null;
       const call = Call.safeParse(raw).data;
       if (!call) throw badBody('must name a call');
-      if (call.direction === 'inbound') return null;
+      const caller = call.direction === 'inbound' ? inboundFrom(call.from_number) : undefined;
+      if (caller === null) return null;
       const analyzed = event === 'call_analyzed';
       return factFrom({
         event_key: `${call.call_id}:${event}`,
@@ -227,6 +233,7 @@ export const retell = (baseUrl: string): Provider => {
         provider_status: event,
         source: 'event',
         attempt_id: attemptIn(call.metadata, call.retell_llm_dynamic_variables),
+        ...caller,
         status: 'in_progress',
         answered_at: fromMs(call.start_timestamp),
         // `call_status` may still say "registered" here: the event tells.

@@ -1,12 +1,13 @@
 /**
  * Twilio Programmable Voice (https://www.twilio.com/docs/voice): the voice agent is an application of the deployer's at `twiml_url`.
  * Twilio carries no data of ours, so our attempt id stands in the query of each call's status callback. Callbacks are forms, signed
- * with the auth token over the whole address and every field. There is no analysis. No idempotency key.
+ * with the auth token over the whole address and every field. There is no analysis, unless the application posts one: it is waited for.
+ * No idempotency key.
  */
 import * as z from 'zod';
 import { utf8 } from '../seal.ts';
 import type { CallFact } from '../verbs.ts';
-import { Amount, badBody, factFrom, formBody, fromDate, fromMs, lenient, ProviderId, Word } from './facts.ts';
+import { Amount, badBody, factFrom, formBody, fromDate, fromMs, inboundFrom, lenient, ours, ProviderId, Word } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, unread, unsendable } from './http.ts';
 import type { CreateCall, LostCall, Provider, ProviderAgent, ReadResult, WebhookRequest } from './provider.ts';
 import { hmac, isOneOf, live, toBase64 } from './signatures.ts';
@@ -31,6 +32,7 @@ const Callback = z.object({
   CallSid: ProviderId,
   CallStatus: lenient(Word),
   Direction: lenient(z.string()),
+  From: lenient(z.string()),
   SequenceNumber: lenient(Word),
   Timestamp: lenient(z.string()),
   CallDuration: lenient(Amount),
@@ -70,7 +72,6 @@ const endOf = (
   // The duration counts from the answer.
   answered_at: status === 'completed' && said.at && said.seconds ? fromMs(Date.parse(said.at) - said.seconds * 1000) : undefined,
   reason: said.reason,
-  analysis: { state: 'absent' as const },
 });
 
 const readFact = (call: Call): CallFact =>
@@ -89,8 +90,10 @@ const readFact = (call: Call): CallFact =>
 const LATER = new Set([10004, 20429, 22005]);
 /** The number dialled is none, or none that can be reached. */
 const INVALID = new Set([21211, 21214, 21217]);
-/** The keys, the account's state, the caller id, the address of the application. */
-const ACCOUNT = new Set([10001, 20003, 20005, 21205, 21210, 21212, 21213]);
+/** The keys, the account's state. */
+const ACCOUNT = new Set([10001, 20003, 20005]);
+/** The address of the application, the caller id. */
+const AGENT = new Set([21205, 21210, 21212, 21213]);
 
 /** What a refused create-call means for the lead and for the agent, by Twilio's error code. */
 const judge = (answer: HttpAnswer): Outcome => {
@@ -99,6 +102,7 @@ const judge = (answer: HttpAnswer): Outcome => {
   const message = data ? `${code} ${data.message}` : '';
   if (answer.status === 429 || LATER.has(code)) return refused('later', answer, message);
   if (INVALID.has(code)) return refused('invalid', answer, message);
+  if (AGENT.has(code)) return refused('agent', answer, message);
   if ([401, 402, 403, 404].includes(answer.status) || ACCOUNT.has(code)) return refused('account', answer, message);
   return refused('other', answer, message);
 };
@@ -136,6 +140,26 @@ const verify = (agent: ProviderAgent, { headers, url, body }: WebhookRequest): P
   return isOneOf(headers.get('x-twilio-signature') ?? '', candidates);
 };
 
+/** Characters that Twilio takes of an address. */
+const URL_LIMIT = 4000;
+
+/**
+ * The application's address for one call: our ids in its query, and the variables beside them when they fit. When not, the application
+ * reads them at `GET /v1/leads/:id`.
+ */
+const applicationUrl = (twimlUrl: string, call: CreateCall): string => {
+  const withQuery = (said: Readonly<Record<string, unknown>>): string => {
+    const url = new URL(twimlUrl);
+    for (const [name, value] of Object.entries(said)) {
+      if (['string', 'number', 'boolean'].includes(typeof value))
+        url.searchParams.set(name, String(value as string | number | boolean));
+    }
+    return url.href;
+  };
+  const whole = withQuery({ ...call.variables, ...ours(call) });
+  return whole.length <= URL_LIMIT ? whole : withQuery(ours(call));
+};
+
 /** How far around the moment of the dial a lost call may have been created. */
 const BEFORE_MS = 10_000;
 const AFTER_MS = 2 * 60_000;
@@ -151,11 +175,11 @@ export const twilio = (baseUrl: string): Provider => {
     ask(url, { method: 'GET', headers: headers(agent), timeoutMs: READ_TIMEOUT_MS });
 
   const formOf = (agent: ProviderAgent, from: string, call: CreateCall): URLSearchParams => {
-    const { twiml_url = '', machine_detection = 'Enable' } = agent.credentials;
+    const { machine_detection = 'Enable' } = agent.credentials;
     const form = new URLSearchParams({
       To: call.to,
       From: from,
-      Url: twiml_url,
+      Url: applicationUrl(agent.credentials.twiml_url ?? '', call),
       // The fragment is Twilio's own: send again, up to five times, whatever went wrong.
       StatusCallback: `${call.webhook_url}?attempt_id=${encodeURIComponent(call.attempt_id)}#rc=5&rp=all`,
       StatusCallbackMethod: 'POST',
@@ -169,10 +193,13 @@ export const twilio = (baseUrl: string): Provider => {
   return {
     name: 'twilio',
     requiredCredentials: ['account_sid', 'auth_token', 'twiml_url'],
+    accountCredentials: ['account_sid', 'auth_token'],
     requires: ['from_number'],
+    contentType: 'application/x-www-form-urlencoded',
     signed: true,
     createCall(agent, call): Promise<Outcome> {
-      if (agent.from_number === null) return Promise.resolve(unsendable('the agent has no from_number'));
+      if (agent.from_number === null) return Promise.resolve(unsendable('agent', 'the agent has no from_number'));
+      if (!URL.canParse(agent.credentials.twiml_url ?? '')) return Promise.resolve(unsendable('agent', 'twiml_url is no URL'));
       return createOnce(
         `${calls(agent)}.json`,
         { headers: headers(agent), body: formOf(agent, agent.from_number, call) },
@@ -221,7 +248,8 @@ export const twilio = (baseUrl: string): Provider => {
     parseWebhook(_agent, request) {
       const callback = formBody(request, Callback, 'must be a status callback');
       const { CallSid: sid, CallStatus: status, Timestamp, AnsweredBy, SipResponseCode: sip, RecordingUrl } = callback;
-      if (callback.Direction?.startsWith('inbound')) return null;
+      const caller = callback.Direction?.startsWith('inbound') ? inboundFrom(callback.From) : undefined;
+      if (caller === null) return null;
       const attempt = new URL(request.url).searchParams.get('attempt_id')?.slice(0, 100);
       if (RecordingUrl && callback.RecordingSid) {
         // Whatever was recorded had been answered.
@@ -246,6 +274,7 @@ export const twilio = (baseUrl: string): Provider => {
         provider_status: status,
         source: 'event',
         attempt_id: attempt,
+        ...caller,
         status: stateOf(status, AnsweredBy),
         ...(ENDED.has(status) &&
           endOf(status, { at: fromDate(Timestamp), seconds: callback.CallDuration, reason: sip ? `SIP ${sip}` : AnsweredBy })),

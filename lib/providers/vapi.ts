@@ -15,6 +15,7 @@ import {
   factFrom,
   fromDate,
   fromMs,
+  inboundFrom,
   jsonBody,
   lenient,
   ours,
@@ -71,12 +72,14 @@ const Results = {
 };
 const Call = z.object({ id: ProviderId, type: lenient(z.string()), status: Word, ...Echo, ...Results });
 type Call = z.infer<typeof Call>;
+const Customer = lenient(z.object({ number: lenient(z.string()) }));
 const Message = z.object({
   message: z.object({
     type: Word,
     status: lenient(Word),
     timestamp: lenient(z.number()),
-    call: lenient(z.object({ id: ProviderId, type: lenient(z.string()), ...Echo })),
+    call: lenient(z.object({ id: ProviderId, type: lenient(z.string()), customer: Customer, ...Echo })),
+    customer: Customer,
     ...Results,
   }),
 });
@@ -87,11 +90,13 @@ const attemptOf = (call: Pick<Call, 'metadata' | 'assistantOverrides'>): string 
 const secondsBetween = (from: string | undefined, to: string | undefined): number | undefined =>
   from === undefined || to === undefined ? undefined : Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000);
 
-/** Reasons that concern the account or its assistant, not the lead. */
-const ACCOUNT_REASONS =
-  /insufficient-credits|frozen|wallet-does-not-exist|daily-limit|fraud-check-failed|assistant-not-(found|valid)/;
-const refusesAccount = (reason: string | undefined): true | undefined =>
-  reason !== undefined && ACCOUNT_REASONS.test(reason) ? true : undefined;
+/** Reasons that concern the account, or its assistant and number, not the lead. */
+const ACCOUNT_REASONS = /insufficient-credits|frozen|wallet-does-not-exist|fraud-check-failed/;
+const AGENT_REASONS = /daily-limit|assistant-not-(found|valid)/;
+const refusals = (reason: string | null | undefined) => ({
+  account_refused: ACCOUNT_REASONS.test(reason ?? '') ? (true as const) : undefined,
+  agent_refused: AGENT_REASONS.test(reason ?? '') ? (true as const) : undefined,
+});
 
 /** The end of a call with all that was made of it. */
 const resultsOf = (said: Pick<Call, keyof typeof Results>, mapping: ProviderAgent['analysis_mapping'], isReport: boolean) => {
@@ -109,7 +114,7 @@ const resultsOf = (said: Pick<Call, keyof typeof Results>, mapping: ProviderAgen
     transcript: said.artifact?.transcript ?? said.transcript,
     recording_url: said.artifact?.recordingUrl ?? said.recordingUrl,
     reason: said.endedReason,
-    account_refused: refusesAccount(said.endedReason ?? undefined),
+    ...refusals(said.endedReason),
     // The report is the last word. A call that was read may still be processed until it has an analysis.
     analysis:
       isReport || said.analysis
@@ -139,13 +144,11 @@ const judge = (answer: HttpAnswer): Outcome => {
   const message = messageOf(answer);
   const says = (words: RegExp): boolean => words.test(message);
   if (answer.status === 429 || says(/concurren/i)) return refused('later', answer, message);
-  if (
-    [401, 402, 403, 404].includes(answer.status) ||
-    says(/credit|balance|wallet|billing|payment|subscription|frozen|daily.*limit/i)
-  )
+  if ([401, 402, 403].includes(answer.status) || says(/credit|balance|wallet|billing|payment|subscription|frozen/i))
     return refused('account', answer, message);
   if (says(/customer\.number|E\.164/i)) return refused('invalid', answer, message);
-  return refused(says(/assistant|phone-?number|credential/i) ? 'account' : 'other', answer, message);
+  const mine = answer.status === 404 || says(/daily.*limit|assistant|phone-?number|credential/i);
+  return refused(mine ? 'agent' : 'other', answer, message);
 };
 
 /** How far around the moment of the dial a lost call is looked for. */
@@ -185,7 +188,9 @@ export const vapi = (baseUrl: string): Provider => {
   return {
     name: 'vapi',
     requiredCredentials: ['api_key', 'phone_number_id', 'webhook_credential_id'],
+    accountCredentials: ['api_key'],
     requires: ['webhook_secrets'],
+    contentType: 'application/json',
     signed: true,
     createCall: (agent, call): Promise<Outcome> =>
       createOnce(
@@ -242,7 +247,8 @@ export const vapi = (baseUrl: string): Provider => {
       const isReport = type === 'end-of-call-report';
       // Others are chatter: `hang` says that the assistant is slow, not that somebody hung up.
       if (!isReport && type !== 'status-update') return null;
-      if (call?.type === 'inboundPhoneCall') return null;
+      const caller = call?.type === 'inboundPhoneCall' ? inboundFrom((message.customer ?? call.customer)?.number) : undefined;
+      if (caller === null) return null;
       const word = isReport ? 'ended' : status;
       if (!call || !word) throw badBody('must name a call, and its status');
       const reason = message.endedReason;
@@ -251,7 +257,7 @@ export const vapi = (baseUrl: string): Provider => {
         status: reason ? dispositionOf(reason) : ('in_progress' as const),
         line_free: true,
         reason,
-        account_refused: refusesAccount(reason ?? undefined),
+        ...refusals(reason),
       };
       return factFrom({
         event_key: `${call.id}:${type}:${word}`,
@@ -259,6 +265,7 @@ export const vapi = (baseUrl: string): Provider => {
         provider_status: isReport ? type : word,
         source: 'event',
         attempt_id: attemptOf(call),
+        ...caller,
         status: STATES[word],
         ...(isReport && resultsOf(message, agent?.analysis_mapping ?? null, true)),
         ...(!isReport && ENDED.has(word) && { ...ended, ended_at: fromMs(message.timestamp) }),

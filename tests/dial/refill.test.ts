@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { tick } from '../../functions/dispatch.ts';
-import { follow } from '../../functions/webhooks.ts';
+import { follow } from '../../lib/follow.ts';
 import { dispatch, placeDirectCall, refill, wakeDispatch } from '../../lib/dial.ts';
 import { testDatabase } from '../support/database.ts';
 import type { Applied } from '../../lib/verbs.ts';

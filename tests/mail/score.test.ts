@@ -4,6 +4,7 @@ import { EVIDENCE_LIMIT, readAnalysis, temperatureOf, type Analysis } from '../.
 const absent: Analysis = { state: 'absent' };
 const score = (value: number): Analysis => ({ state: 'valid', score: value });
 const invalid = (reason: string): Analysis => ({ state: 'invalid', reason });
+const unwanted = (analysis: Analysis): Analysis => ({ ...analysis, do_not_call: true });
 const bolna = (objective: unknown): unknown => ({ Lead: { Score: { objective, confidence_label: 'High' } } });
 
 const rows: [what: string, raw: unknown, expected: Analysis, mapping?: Record<string, string>][] = [
@@ -108,11 +109,33 @@ const rows: [what: string, raw: unknown, expected: Analysis, mapping?: Record<st
     { state: 'valid', score: 1, evidence: 'short' },
   ],
   ['a prototype is no data', JSON.parse('{"__proto__":{"score":99}}'), score(99)],
+  // Whether to be called again is asked apart from the score, and counts whatever the score is worth.
+  ['a plain request', { do_not_call: true }, unwanted(absent)],
+  ['a request in a word', { Compliance: { 'Do Not Call': { objective: 'Yes', subjective: 'said so' } } }, unwanted(absent)],
+  ['a request beside a score', { score: 9, doNotCall: 'true' }, unwanted(score(9))],
+  ['a request beside a score that is none', { score: 'low', dnc: 'YES ' }, unwanted(invalid('the score is not a number'))],
+  ['a request as value and rationale', { opt_out: { value: true, rationale: 'asked twice' } }, unwanted(absent)],
+  ['a request by other names', { 'Remove from calling list': 1 }, unwanted(absent)],
+  ['a request with an apostrophe', { "Don't call again": 'y' }, unwanted(absent)],
+  ['a request in its own words', { do_not_contact: 'Do not contact' }, unwanted(absent)],
+  ['a request as the outcome', { call_outcome: 'DNC' }, unwanted(absent)],
+  ['a request in JSON', '{"opted_out":"1"}', unwanted(absent)],
+  ['one yes among several', { A: { dnc: 'no' }, B: { dnc: 'yes' } }, unwanted(absent)],
+  ['no request', { do_not_call: false, dnc: 'no', opt_out: 0, unsubscribe: '' }, absent],
+  ['a request nobody is sure of', { do_not_call: 'maybe', dnc: 'unknown', opt_out: 'if he calls again' }, absent],
+  ['a negated request', { do_not_call: 'not requested' }, absent],
+  ['a list of requests', { do_not_call: ['yes'] }, absent],
+  ['a field that only sounds like it', { call_again: true, do_not_disturb: true, optimal: 'yes' }, absent],
+  ['an outcome of another kind', { outcome: 'called back' }, absent],
+  ['prose that says it', 'do not call', invalid('the analysis is not an object')],
+  ['a request by the path of a mapping', { Legal: { Wish: 'yes' } }, unwanted(absent), { do_not_call: 'Legal.Wish' }],
+  ['a mapped value in words', { Legal: { Wish: 'Do not call' } }, unwanted(absent), { do_not_call: 'legal.wish' }],
+  ['a mapped path that is not there: no guess', { do_not_call: true }, absent, { do_not_call: 'Legal.Wish' }],
 ];
 
 test('every shape of an analysis is read, absent or invalid as the table says, never guessed (class 37)', () => {
   for (const [what, raw, expected, mapping] of rows) expect(readAnalysis(raw, mapping ?? null), what).toEqual(expected);
-  expect(rows).toHaveLength(62);
+  expect(rows).toHaveLength(62 + 21);
 });
 
 test('evidence is cut at a word to its limit, and never in the middle of a character', () => {

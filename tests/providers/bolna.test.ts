@@ -166,7 +166,7 @@ describe('create-call', () => {
     [403, { detail: 'Unrecognized access token' }, { outcome: 'refused', refusal: 'account' }],
     [402, {}, { outcome: 'refused', refusal: 'account' }],
     [400, { message: 'wallet balance is low' }, { outcome: 'refused', refusal: 'account' }],
-    [404, { message: 'agent not found' }, { outcome: 'refused', refusal: 'account' }],
+    [404, { message: 'agent not found' }, { outcome: 'refused', refusal: 'agent' }],
     [400, { message: 'invalid recipient_phone_number' }, { outcome: 'refused', refusal: 'invalid' }],
     [400, { message: 'invalid from_phone_number' }, { outcome: 'refused', refusal: 'other' }],
     [422, { message: 'something' }, { outcome: 'refused', refusal: 'other' }],

@@ -176,14 +176,15 @@ describe.each(PROVIDERS)('%s: create-call', (name) => {
     expect(text.includes(CALL.webhook_url)).toBe(!['bolna', 'elevenlabs'].includes(name));
   });
 
-  test('each refusal is told apart: later, an impossible number, the whole account, or other (class 6)', async () => {
+  test('each refusal is told apart: later, an impossible number, the whole account, the agent alone, or other (class 6)', async () => {
     for (const { status, headers, body, expect: kind } of refusals) {
       api.answers(status, body, headers);
       const label = `${status} ${JSON.stringify(body)}`;
       expect(await api.provider.createCall(agent, CALL), label).toMatchObject({ outcome: 'refused', ...kind });
       expect(api.asked, label).toHaveLength(1);
     }
-    expect(new Set(refusals.map((refusal) => refusal.expect.refusal))).toEqual(new Set(['later', 'invalid', 'account', 'other']));
+    const kinds = ['later', 'invalid', 'account', 'agent', 'other'];
+    expect(new Set(refusals.map((refusal) => refusal.expect.refusal))).toEqual(new Set(kinds));
   });
 
   test('whatever says nothing is unknown and is asked once: 5xx, redirects, 408, 2xx without an id (class 8)', async () => {
@@ -213,20 +214,44 @@ describe.each(PROVIDERS)('%s: create-call', (name) => {
 
   test('credentials that no header can carry refuse the account and nothing is sent', async () => {
     api.answers(created.status, created.body);
-    const odd = Object.fromEntries(Object.keys(agent.credentials).map((key) => [key, 'a\nb 😀']));
+    const secrets = Object.keys(agent.credentials).map((key) => [key, 'a\nb 😀']);
+    const odd = { ...(Object.fromEntries(secrets) as Record<string, string>), twiml_url: agent.credentials.twiml_url };
     const outcome = await api.provider.createCall({ ...agent, credentials: odd }, CALL);
     // Twilio's travel as base64, where nothing is odd.
     expect(outcome).toMatchObject(name === 'twilio' ? { outcome: 'accepted' } : { outcome: 'refused', refusal: 'account' });
     expect(api.asked).toHaveLength(name === 'twilio' ? 1 : 0);
   });
 
-  test('an agent without what the provider needs refuses the account', async () => {
+  test('an agent without what the provider needs is refused itself', async () => {
     if (!api.provider.requires.includes('from_number')) return;
     api.answers(created.status, created.body);
     const outcome = await api.provider.createCall({ ...agent, from_number: null }, CALL);
-    expect(outcome).toMatchObject({ outcome: 'refused', refusal: 'account' });
+    expect(outcome).toMatchObject({ outcome: 'refused', refusal: 'agent' });
     expect(api.asked).toHaveLength(0);
   });
+});
+
+test("Twilio: the application's address keeps its own query, and has the variables only when all of them fit", async () => {
+  const api = apis.twilio;
+  const at = 'https://voice.example.com/answer?tenant=7';
+  const agent = { ...DIALECTS.twilio.agent, credentials: { ...DIALECTS.twilio.agent.credentials, twiml_url: at } };
+  const urlFor = async (variables: Record<string, unknown>): Promise<URL> => {
+    api.answers(201, apiOf('twilio').created.body);
+    await api.provider.createCall(agent, { ...CALL, variables });
+    return new URL(new URLSearchParams(api.asked[0].body).get('Url')!);
+  };
+  const small = await urlFor({ name: 'Zoë & Co', tenant: 'stays?', nested: { a: 1 } });
+  expect(Object.fromEntries(small.searchParams)).toEqual({
+    tenant: 'stays?',
+    name: 'Zoë & Co',
+    campaign_id: CALL.campaign_id,
+    lead_id: CALL.lead_id,
+    attempt_id: CALL.attempt_id,
+  });
+  const large = await urlFor({ notes: 'x'.repeat(4000) });
+  expect([...large.searchParams.keys()]).toEqual(['tenant', 'campaign_id', 'lead_id', 'attempt_id']);
+  const outcome = await api.provider.createCall({ ...agent, credentials: { ...agent.credentials, twiml_url: 'answer' } }, CALL);
+  expect(outcome).toMatchObject({ outcome: 'refused', refusal: 'agent' });
 });
 
 test('no answer within five seconds is unknown, for every provider, asked once (class 8)', async () => {
@@ -339,6 +364,8 @@ test('what each create-call asks for, to the letter', async () => {
     bodies[name] = { path, auth: headers.authorization ?? headers['xi-api-key'], said };
   }
   const ids = { campaign_id: CALL.campaign_id, lead_id: CALL.lead_id, attempt_id: CALL.attempt_id };
+  const variables = { plan: 'Gold', seats: '3', trial: 'true', attempt_id: ids.attempt_id, system__time: 'x' };
+  const applicationQuery = new URLSearchParams({ ...variables, campaign_id: ids.campaign_id, lead_id: ids.lead_id });
   expect(bodies).toEqual({
     bolna: {
       path: '/call',
@@ -392,7 +419,7 @@ test('what each create-call asks for, to the letter', async () => {
       said: [
         ['To', CALL.to],
         ['From', '+12025550100'],
-        ['Url', 'https://voice.example.com/answer'],
+        ['Url', `https://voice.example.com/answer?${applicationQuery.toString()}`],
         ['StatusCallback', `${CALL.webhook_url}?attempt_id=${CALL.attempt_id}#rc=5&rp=all`],
         ['StatusCallbackMethod', 'POST'],
         ...['initiated', 'ringing', 'answered', 'completed'].map((event) => ['StatusCallbackEvent', event]),

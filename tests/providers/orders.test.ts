@@ -24,5 +24,5 @@ describe.each(SCENARIOS)('$provider, $name: $events', (scenario) => {
     const n = scenario.events.length;
     const orders = n <= 5 ? [1, 1, 2, 6, 24, 120][n] : n - 1 + SHUFFLES;
     expect(ways).toBe(1 + orders * (2 + (scenario.read === undefined ? 0 : n)) + 2 * n);
-  });
+  }, 180_000);
 });

@@ -94,16 +94,16 @@ const placing = async (engine: Engine, n: number) => {
 };
 
 /**
- * The call, its results and its lead without ids and without what only says when something was received. `ended_at` is as the
- * provider stated it, or the moment of receipt where it stated none.
+ * The call, its results and its lead without ids and without what only says when something was received, or is looked at next. `ended_at` is
+ * as the provider stated it, or the moment of receipt where it stated none.
  */
 const remains = async (db: TestDatabase, callId: string, endTimes: ReadonlySet<string>): Promise<Record<string, unknown>> => {
   const { rows } = await db.pool.query<Record<string, unknown>>(
     `select c.status, c.disposition, c.reason, c.answered_at, c.ended_at, c.duration_seconds, c.cost, c.score, c.temperature, c.evidence,
-       c.placed_at is not null as placed, c.released_at is not null as released, c.lease_until, c.analysis_due_at, c.look_at, c.attempt,
+       c.placed_at is not null as placed, c.released_at is not null as released, c.lease_until, c.analysis_due_at, c.look_at is not null as looked_after, c.attempt,
        r.transcript, r.recording_url, r.analysis, r.analysis_reason,
        l.status as lead_status, l.disposition as lead_disposition, l.attempts, l.next_attempt_at, l.score as lead_score, l.temperature as lead_temperature,
-       l.evidence as lead_evidence, (select count(*)::int from ringleader.call_events e where e.call_id = c.id and e.fate = 'parked') as parked
+       l.evidence as lead_evidence, exists (select from ringleader.suppressions s where s.account_id = c.account_id and s.phone = c.phone) as do_not_call, (select count(*)::int from ringleader.call_events e where e.call_id = c.id and e.fate = 'parked') as parked
      from ringleader.calls c join ringleader.leads l on l.id = c.lead_id left join ringleader.call_results r on r.call_id = c.id where c.id = $1`,
     [callId],
   );
@@ -215,6 +215,16 @@ export const SCENARIOS: readonly Scenario[] = [
     read: 'answered',
     only: { answered_at: 'in-progress' },
   },
+  {
+    name: 'asked not to be called',
+    provider: 'bolna',
+    events: ['initiated', 'in-progress', 'disconnected', 'asked-not-to-be-called'],
+    read: 'asked-not-to-be-called',
+    only: { answered_at: 'in-progress' },
+  },
+  { name: 'asked not to be called', provider: 'vapi', events: ['in-progress', 'ended', 'asked-not-to-be-called'] },
+  { name: 'asked not to be called', provider: 'retell', events: ['started', 'ended', 'asked-not-to-be-called'] },
+  { name: 'asked not to be called', provider: 'elevenlabs', events: ['asked-not-to-be-called'] },
   { name: 'busy', provider: 'bolna', events: ['queued', 'initiated', 'ringing', 'busy'], read: 'busy' },
   { name: 'answered', provider: 'vapi', events: ['queued', 'ringing', 'in-progress', 'ended', 'report'], read: 'answered' },
   {
@@ -238,7 +248,13 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: 'answered', provider: 'retell', events: ['started', 'ended', 'analyzed'], read: 'answered' },
   { name: 'unanswered', provider: 'retell', events: ['ended-unanswered', 'analyzed-unanswered'], read: 'unanswered' },
   { name: 'answered', provider: 'twilio', events: ['initiated', 'ringing', 'answered', 'completed'], read: 'answered' },
-  { name: 'recorded', provider: 'twilio', events: ['initiated', 'ringing', 'answered', 'completed', 'recording'] },
+  {
+    name: 'recorded',
+    provider: 'twilio',
+    events: ['initiated', 'ringing', 'answered', 'completed', 'recording'],
+    read: 'answered',
+    only: { recording_url: 'recording' },
+  },
   { name: 'voicemail', provider: 'twilio', events: ['initiated', 'ringing', 'answered', 'completed-machine'], read: 'voicemail' },
   {
     name: 'unanswered',

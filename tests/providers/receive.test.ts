@@ -68,8 +68,15 @@ describe.each(PROVIDERS)('%s', (name) => {
     expect(await receive(sent)).toMatchObject({ fate: 'applied', call_id: call, status: 'completed', released: true });
     expect(await receive(sent)).toMatchObject({ fate: 'duplicate', released: false });
     expect(await status()).toBe('completed');
-    const [event, ...more] = (await verbs.listCallEvents(account, now(), call, null, 10))!;
-    expect(event.payload).toBe(sent.body);
+    const [event, again, ...more] = (await verbs.listCallEvents(account, now(), call, null, 10))!;
+    expect(event).toMatchObject({
+      fate: 'applied',
+      payload: sent.body,
+      source: 'event',
+      repeats: 1,
+      repeated_at: now().toISOString(),
+    });
+    expect(again).toMatchObject({ fate: 'duplicate', payload: null, status: event.status, repeat_of: event.id });
     expect(more).toEqual([]);
   });
 

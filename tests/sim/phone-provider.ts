@@ -119,7 +119,9 @@ const createOne = (kernel: Kernel, world: PhoneWorld, invocation: Invocation, di
   return {
     name: dialect,
     requiredCredentials: ['api_key'],
+    accountCredentials: ['api_key'],
     requires: [],
+    contentType: 'application/json',
     signed: dialect !== 'bolna',
     async createCall(agent, call) {
       const [account = '', agentId = ''] = agent.provider_agent_id.split('/');

@@ -1,7 +1,7 @@
 /** One seed from its first request to the end of everything: faults first, then calm, in which all must come to its end. */
 import { tick } from '../../functions/dispatch.ts';
 import { unlessAsleep } from '../../functions/sleeper.ts';
-import { follow } from '../../functions/webhooks.ts';
+import { follow } from '../../lib/follow.ts';
 import type { Config } from '../../lib/env.ts';
 import { receiveWebhook } from '../../lib/receive-webhook.ts';
 import { sweep } from '../../lib/summarise.ts';
