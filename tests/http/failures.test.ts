@@ -4,6 +4,7 @@ import { createWorker } from '../../functions/worker.ts';
 import { errorToResponse } from '../../functions/respond.ts';
 import { useLocalEndpoint } from '../../lib/db.ts';
 import { DbError, type DbFailure } from '../../lib/errors.ts';
+import { PROVIDER_HOSTS, WORKER } from '../../scripts/doctor/variables.ts';
 
 const worker = createWorker({ now: () => new Date(0), sleep: () => Promise.resolve(), allowLoopbackHttp: true });
 const ENV = {
@@ -18,24 +19,65 @@ const ctx = () => {
   const pending: Promise<unknown>[] = [];
   return { waitUntil: (promise: Promise<unknown>) => void pending.push(promise), settled: () => Promise.allSettled(pending) };
 };
-const ask = async (path: string, env: Record<string, string>, headers = {}) => {
+const ask = async (path: string, env: Record<string, string>, headers = {}, method = 'GET') => {
   const context = ctx();
-  const answer = await worker.fetch(new Request(`https://calls.example.com${path}`, { headers }), env, context);
+  const answer = await worker.fetch(new Request(`https://calls.example.com${path}`, { headers, method }), env, context);
   const text = await answer.text();
   await context.settled();
   return { status: answer.status, headers: answer.headers, text };
 };
 
 describe('bad configuration', () => {
-  test.each(Object.keys(ENV))('without %s every path answers 503 and says so', async (name) => {
-    const env = Object.fromEntries(Object.entries(ENV).filter(([key]) => key !== name));
-    for (const path of ['/health', '/', '/v1/account', '/openapi.json', '/docs', '/nothing']) {
-      const { status, text } = await ask(path, env);
-      expect([status, JSON.parse(text)], path).toEqual([
-        503,
-        { error: { code: 'misconfigured', message: `${name} is missing` } },
-      ]);
+  /** Every kind of path: health, pages, documents, the API with and without a body, webhooks, links, and none at all. */
+  const PATHS: readonly (readonly [method: string, path: string])[] = [
+    ['GET', '/health'],
+    ['GET', '/'],
+    ['GET', '/docs'],
+    ['GET', '/openapi.json'],
+    ['GET', '/v1/account'],
+    ['POST', '/v1/calls'],
+    ['POST', '/webhooks/bolna/any'],
+    ['POST', '/webhooks/mail/postmark'],
+    ['GET', '/links/any'],
+    ['GET', '/nothing'],
+  ];
+  const everywhere = async (env: Record<string, string>, message: string): Promise<void> => {
+    for (const [method, path] of PATHS) {
+      const { status, text } = await ask(path, env, {}, method);
+      expect([status, JSON.parse(text)], path).toEqual([503, { error: { code: 'misconfigured', message } }]);
     }
+  };
+
+  test.each(Object.keys(ENV))('without %s every path answers 503 and says so', (name) =>
+    everywhere(Object.fromEntries(Object.entries(ENV).filter(([key]) => key !== name)), `${name} is missing`),
+  );
+
+  const MALFORMED: Readonly<Record<string, readonly [value: string, rule: string]>> = {
+    DATABASE_URL: ['mysql://app:canary@host/db', 'must be a postgres:// URL'],
+    ADMIN_KEY: ['canary', 'must have at least 16 characters'],
+    PUBLIC_URL: ['ftp://canary', 'must be an https URL'],
+    SECRETS_KEY: ['canary', 'must be 32 bytes as base64url, base64 or hex'],
+    POSTMARK_SERVER_TOKEN: ['canary token', 'must be printable ASCII without spaces'],
+    MAIL_FROM: ['canary', 'must be an address or Name <address>'],
+    SENTRY_DSN: ['canary', 'must be a DSN such as https://key@host/1'],
+    SYSTEM_MAX_CONCURRENT_CALLS: ['canary', 'must be a whole number from 1 to 100000'],
+    POSTMARK_WEBHOOK_SECRET: ['canary secret', 'must be printable ASCII without spaces'],
+    SLOW_QUERY_MS: ['canary', 'must be a whole number from 1 to 600000'],
+    ...Object.fromEntries(
+      Object.keys(PROVIDER_HOSTS).map((name) => [name, ['http://canary.example.com', 'must be an https URL'] as const]),
+    ),
+  };
+  test.each(Object.entries(MALFORMED))(
+    'with a malformed %s every path answers 503 with its rule, without its value',
+    (name, [value, rule]) => everywhere({ ...ENV, [name]: value }, `${name} ${rule}`),
+  );
+  test('every variable that can be malformed was', () => {
+    const anyValueWillDo = 'EMAIL_CAMPAIGN_SUMMARY_ENABLED'; // whatever is not `true` is off
+    expect(Object.keys(MALFORMED).sort()).toEqual(
+      WORKER.map(({ name }) => name)
+        .filter((name) => name !== anyValueWillDo)
+        .sort(),
+    );
   });
 
   test('a cron ends quietly: it has been reported', async () => {

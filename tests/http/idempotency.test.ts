@@ -178,6 +178,21 @@ describe('a CSV under a key', () => {
     expect([conflict.status, codeOf(conflict)]).toEqual([409, 'idempotency_conflict']);
   });
 
+  const STREAMED: readonly (readonly [what: string, path: () => Promise<string>, counted: object])[] = [
+    ['leads', async () => `/v1/campaigns/${await createCampaign(tenant)}/leads`, { rows: 2, imported: 2, duplicates: 0 }],
+    ['suppressions', () => Promise.resolve('/v1/suppressions'), { rows: 2, added: 2, duplicates: 0 }],
+  ];
+  test.each(STREAMED)('of %s, fifty times at once, is taken once, and each hears the same', async (_, path, counted) => {
+    const to = await path();
+    const headers = { 'content-type': 'text/csv', 'idempotency-key': randomUUID() };
+    const send = (text: string): Promise<Answer> => call(tenant.key, 'POST', to, { raw: text, headers });
+    const answers = await Promise.all(Array.from({ length: 50 }, () => send(csv(['+14155550970', '+14155550971']))));
+    expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
+    expect(answers[0].body).toMatchObject(counted);
+    const conflict = await send(csv(['+14155550972']));
+    expect([conflict.status, codeOf(conflict)]).toEqual([409, 'idempotency_conflict']);
+  });
+
   test('that was refused may be corrected under the same key', async () => {
     const campaign = await createCampaign(tenant);
     const idempotencyKey = randomUUID();

@@ -299,6 +299,22 @@ describe('suppressions', () => {
     expect((await call(own.key, 'DELETE', '/v1/suppressions/+14155550100')).status).toBe(404);
   });
 
+  test('survive whatever is deleted: campaign, leads and agent', async () => {
+    const own = await createTenant('Suppressor');
+    await call(own.key, 'POST', '/v1/suppressions', { body: { phone: '+14155550100' } });
+    const campaign = await createCampaign(own);
+    expect((await upload(own, campaign, ['+14155550100'])).body).toMatchObject({ imported: 1, suppressed: 1 });
+    const start = await call(own.key, 'POST', `/v1/campaigns/${campaign}/start`);
+    expect([start.status, codeOf(start)]).toEqual([409, 'no_leads']);
+    expect((await call(own.key, 'DELETE', `/v1/campaigns/${campaign}`)).status).toBe(204);
+    expect((await call(own.key, 'DELETE', `/v1/agents/${own.agent}`)).status).toBe(204);
+    const list = await call<Page<Row>>(own.key, 'GET', '/v1/suppressions');
+    expect(list.body.data.map(({ phone }) => phone)).toEqual(['+14155550100']);
+    const agent = await call<Row>(own.key, 'POST', '/v1/agents', { body: agentBody() });
+    const dialled = await call(own.key, 'POST', '/v1/calls', { body: { agent_id: agent.body.id, to: '+14155550100' } });
+    expect([dialled.status, codeOf(dialled)]).toEqual([409, 'suppressed']);
+  });
+
   test('come as a CSV', async () => {
     const own = await createTenant('Suppressor');
     const raw = 'phone,reason\n+14155550100,asked\n+14155550100,again\nnobody,\n';

@@ -282,6 +282,35 @@ describe('the exports of a campaign', () => {
     );
   });
 
+  it('say of every lead that was never dialled why', async () => {
+    const owner = await engine.account();
+    const [early, late, never] = phones(3);
+    const reasons = async (campaign: string): Promise<string[]> => {
+      const leads = records(await textOf(await streamLeadsCsv(deps, owner.account, campaign)));
+      return leads.map(({ status, attempts, reason }) => `${status} ${attempts}: ${reason}`);
+    };
+    await importSuppressions(deps, owner.account, bodyOf(utf8(`phone\n${never}\n`)));
+    const ending = await engine.campaign(owner, { ends_at: new Date(engine.now().getTime() + 3_600_000).toISOString() });
+    await upload(owner, ending, `phone\n${early}\n${late}\n${never}\n`);
+    expect(await reasons(ending)).toEqual([
+      'waiting 0: not called yet',
+      'waiting 0: not called yet',
+      expect.stringMatching(/^suppressed 0: .*suppress/),
+    ]);
+    await engine.verbs.startCampaign(owner.account, engine.now(), ending);
+    engine.pass(60);
+    await engine.verbs.tick(engine.now(), 100);
+    expect((await reasons(ending)).slice(0, 2)).toEqual([
+      'expired 0: the campaign ended before it could be called',
+      'expired 0: the campaign ended before it could be called',
+    ]);
+    const canceled = await engine.campaign(owner);
+    await upload(owner, canceled, `phone\n${early}\n`);
+    await engine.verbs.startCampaign(owner.account, engine.now(), canceled);
+    await engine.verbs.cancelCampaign(owner.account, engine.now(), canceled);
+    expect(await reasons(canceled)).toEqual(['canceled 0: the campaign was canceled before it was called']);
+  });
+
   it('of an empty campaign are a header row', async () => {
     const owner = await engine.account();
     const campaign = await engine.campaign(owner);
