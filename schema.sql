@@ -426,7 +426,7 @@ end $$;
 -- Sets the account of this transaction; every account verb begins with it.
 create function ringleader.enter(p_account uuid) returns void language plpgsql as $$
 begin
-  if not row_security_active('ringleader.accounts') then perform ringleader.assert_app_role(); end if;
+  if not row_security_active('ringleader.accounts'::regclass) then perform ringleader.assert_app_role(); end if;
   perform set_config('ringleader.account', p_account::text, true);
 end $$;
 
@@ -629,7 +629,7 @@ create function ringleader.complete_if_done(p_account uuid, p_campaign uuid, p_n
 declare k ringleader.campaigns;
 begin
   -- A cheap look first, without a lock. More than 128 leads on a call: whoever ends the last of them looks again.
-  if (select l.id from ringleader.leads l where l.campaign_id = p_campaign and l.status = 'waiting' limit 1) is not null then return false; end if;
+  if (select l.id from ringleader.leads l where l.campaign_id = p_campaign and l.status = 'waiting' order by l.zone, l.next_attempt_at, l.seq limit 1) is not null then return false; end if;
   if (select count(*) from (select 1 from ringleader.leads l where l.campaign_id = p_campaign and l.status = 'calling' limit 129) n) > 128 then return false; end if;
   -- Then one at a time: two last events that do not see each other's leads would both leave the campaign open.
   select * into k from ringleader.campaigns c where c.account_id = p_account and c.id = p_campaign for update;
@@ -833,9 +833,11 @@ create function ringleader.end_call(p_call uuid, p_disposition text, p_reason te
 returns boolean language plpgsql as $$
 declare c ringleader.calls; v_grace interval; v_wait boolean; v_done boolean;
 begin
-  select ringleader.minutes(coalesce(k.analysis_grace_minutes, 15)) into v_grace
-  from ringleader.calls x left join ringleader.campaigns k on k.id = x.campaign_id where x.id = p_call;
   v_wait := p_disposition = 'completed' and not p_analysis_settled;
+  if v_wait then
+    select ringleader.minutes(coalesce(k.analysis_grace_minutes, 15)) into v_grace
+    from ringleader.calls x left join ringleader.campaigns k on k.id = x.campaign_id where x.id = p_call;
+  end if;
   update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = coalesce(p_ended_at, p_now),
     released_at = coalesce(x.released_at, p_now), lease_until = null, due_at = null,
     analysis_due_at = case when v_wait then p_now + v_grace end,
@@ -939,11 +941,10 @@ begin
 end $$;
 
 -- Applies a fact to a call that is known and locked. Returns what `apply_fact` answers.
-create function ringleader.apply_to_call(p_call uuid, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
-declare c ringleader.calls; v_status text := p_fact ->> 'status'; v_settled boolean; v_done boolean := false; v_released boolean := false;
+create function ringleader.apply_to_call(c ringleader.calls, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare v_status text := p_fact ->> 'status'; v_settled boolean; v_done boolean := false; v_released boolean := false;
   v_fate text := 'applied'; v_rank int; v_read boolean := p_fact ->> 'source' = 'read'; v_lease timestamptz := p_now + interval '10 minutes';
 begin
-  select * into c from ringleader.calls x where x.id = p_call for no key update;
   if c.provider_call_id is null and p_fact ? 'provider_call_id' then
     update ringleader.calls x set provider_call_id = p_fact ->> 'provider_call_id' where x.id = c.id;
   end if;
@@ -962,7 +963,7 @@ begin
     v_released := c.released_at is null and c.reserved_at is not null;
     v_done := ringleader.end_call(c.id, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz,
       v_settled or exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null), p_now) or v_done;
-    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now) where x.id = c.id and x.placed_at is null;
+    if c.placed_at is null then update ringleader.calls x set placed_at = p_now where x.id = c.id; end if;
     if (p_fact ->> 'account_refused')::boolean or (p_fact ->> 'agent_refused')::boolean then
       perform ringleader.pause_agents(c.agent_id, coalesce((p_fact ->> 'account_refused')::boolean, false), coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now);
     end if;
@@ -1016,7 +1017,8 @@ begin
   if c.provider_call_id is null then return false; end if;
   for e in select x.id, x.fact from ringleader.call_events x
            where x.agent_id = c.agent_id and x.provider_call_id = c.provider_call_id and x.fate = 'parked' order by x.seq loop
-    r := ringleader.apply_to_call(p_call, e.fact, p_now);
+    select * into c from ringleader.calls x where x.id = p_call for no key update;
+    r := ringleader.apply_to_call(c, e.fact, p_now);
     update ringleader.call_events x set call_id = p_call, fate = r ->> 'fate' where x.id = e.id;
     v_done := v_done or (r ->> 'completed')::boolean;
   end loop;
@@ -1910,67 +1912,81 @@ $$;
 -- ================================================================ account verbs: calls
 
 create function ringleader.fence_calls(p_account uuid, p_now timestamptz, p_token uuid, p_ids jsonb) returns jsonb language plpgsql as $$
-declare c ringleader.calls; k ringleader.campaigns; l ringleader.leads; g ringleader.agents; w record; v_reason text; v_again timestamptz;
-  v_go jsonb := '[]'; v_held jsonb := '[]';
+declare r record; w record; v_ids uuid[] := array(select e::uuid from jsonb_array_elements_text(p_ids) e); v_go uuid[] := '{}'; v_new uuid[] := '{}';
+  v_held jsonb := '[]'; v_campaign uuid; v_zone text; v_reason text;
 begin
   perform ringleader.enter(p_account);
-  for c in select * from ringleader.calls x where x.account_id = p_account and x.id in (select e::uuid from jsonb_array_elements_text(p_ids) e) order by x.id for no key update loop
-    if c.status = 'placing' and c.fence_token = p_token then
-      v_go := v_go || to_jsonb(c.id);
+  perform 1 from ringleader.calls c where c.account_id = p_account and c.id = any (v_ids) order by c.id for no key update;
+  -- Read once the calls are locked. Calls of one campaign and zone share their window.
+  for r in
+    select c.id, c.status, c.fence_token, c.lease_until, c.kind, c.attempt, c.campaign_id, g.paused_reason, g.hold_until,
+      k.status as k_status, k.starts_at, k.ends_at, k.max_attempts, k.window_days, k.window_start, k.window_end, coalesce(l.timezone, k.timezone, a.timezone) as zone, l.called_back_at,
+      exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = c.phone) as suppressed
+    from ringleader.calls c
+    join ringleader.accounts a on a.id = c.account_id
+    join ringleader.agents g on g.id = c.agent_id
+    left join ringleader.campaigns k on k.id = c.campaign_id
+    left join ringleader.leads l on l.id = c.lead_id
+    where c.account_id = p_account and c.id = any (v_ids) order by c.campaign_id, zone, c.id
+  loop
+    if r.status = 'placing' and r.fence_token = p_token then
+      v_go := v_go || r.id;
       continue;
     end if;
-    if c.status <> 'reserved' then
-      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', c.id, 'reason', 'the reservation is gone'));
-      continue;
+    if r.kind = 'campaign' and (r.campaign_id, r.zone) is distinct from (v_campaign, v_zone) then
+      select * into w from ringleader.window_after(r.window_days, r.window_start, r.window_end, r.zone, p_now);
+      v_campaign := r.campaign_id;
+      v_zone := r.zone;
     end if;
-    v_reason := null;
-    v_again := p_now;
-    select * into g from ringleader.agents x where x.id = c.agent_id;
-    if c.lease_until <= p_now then v_reason := 'the reservation expired';
-    elsif exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = c.phone) then v_reason := 'suppressed';
-    elsif g.paused_reason is not null or g.hold_until > p_now then
-      v_reason := 'the provider is paused';
-      v_again := greatest(p_now, g.hold_until);
-    elsif c.kind = 'campaign' then
-      select * into k from ringleader.campaigns x where x.id = c.campaign_id;
-      select * into l from ringleader.leads x where x.id = c.lead_id;
-      select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end,
-        coalesce(l.timezone, k.timezone, (select a.timezone from ringleader.accounts a where a.id = p_account)), p_now);
-      if k.status <> 'active' then v_reason := format('the campaign is %s', k.status);
-      elsif k.starts_at > p_now or k.ends_at <= p_now then v_reason := 'outside starts_at and ends_at';
-      elsif w.opens_at is null or w.opens_at > p_now then v_reason := 'outside the calling window';
-      elsif c.attempt > k.max_attempts then v_reason := 'all attempts have been made';
-      elsif l.called_back_at is not null then v_reason := 'the lead called back';
-      end if;
-    end if;
+    v_reason := case
+      when r.status <> 'reserved' then 'the reservation is gone'
+      when r.lease_until <= p_now then 'the reservation expired'
+      when r.suppressed then 'suppressed'
+      when r.paused_reason is not null or r.hold_until > p_now then 'the provider is paused'
+      when r.kind = 'direct' then null
+      when r.k_status <> 'active' then format('the campaign is %s', r.k_status)
+      when r.starts_at > p_now or r.ends_at <= p_now then 'outside starts_at and ends_at'
+      when w.opens_at is null or w.opens_at > p_now then 'outside the calling window'
+      when r.attempt > r.max_attempts then 'all attempts have been made'
+      when r.called_back_at is not null then 'the lead called back' end;
     if v_reason is null then
-      update ringleader.calls x set status = 'placing', fence_token = p_token, placing_at = p_now, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '1 minute' where x.id = c.id;
-      update ringleader.leads x set attempts = c.attempt where x.id = c.lead_id;
-      v_go := v_go || to_jsonb(c.id);
+      v_go := v_go || r.id;
+      v_new := v_new || r.id;
     else
-      perform ringleader.give_back(c.id, v_reason, v_again, p_now);
-      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', c.id, 'reason', v_reason));
+      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', r.id, 'reason', v_reason,
+        'again_at', case when v_reason = 'the provider is paused' then greatest(p_now, r.hold_until) else p_now end));
     end if;
   end loop;
-  return jsonb_build_object('go', v_go, 'held', v_held, 'mail_due', ringleader.mail_is_due(p_account, p_now));
+  update ringleader.calls c set status = 'placing', fence_token = p_token, placing_at = p_now, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '1 minute'
+  where c.id = any (v_new);
+  update ringleader.leads l set attempts = c.attempt from ringleader.calls c where c.id = any (v_new) and l.id = c.lead_id;
+  perform ringleader.give_back((h ->> 'call_id')::uuid, h ->> 'reason', (h ->> 'again_at')::timestamptz, p_now) from jsonb_array_elements(v_held) h;
+  return jsonb_build_object('go', to_jsonb(v_go), 'held', v_held, 'mail_due', ringleader.mail_is_due(p_account, p_now));
 end $$;
 
 create function ringleader.record_calls(p_account uuid, p_now timestamptz, p_outcomes jsonb) returns jsonb language plpgsql as $$
 declare o record; c ringleader.calls; v_released int := 0; v_done boolean := false; v_paused boolean := false; v_wait interval;
+  v_ids uuid[] := array(select (e ->> 'call_id')::uuid from jsonb_array_elements(p_outcomes) e);
 begin
   perform ringleader.enter(p_account);
-  for o in select * from jsonb_to_recordset(p_outcomes) as x(call_id uuid, outcome text, provider_call_id text, refusal text, retry_after_seconds double precision, reason text) order by x.call_id loop
-    select * into c from ringleader.calls x where x.account_id = p_account and x.id = o.call_id for no key update;
+  perform 1 from ringleader.calls x where x.account_id = p_account and x.id = any (v_ids) order by x.id for no key update;
+  update ringleader.calls x set provider_call_id = coalesce(x.provider_call_id, a.provider_call_id), placed_at = coalesce(x.placed_at, p_now),
+    status = case when x.status = 'placing' then 'queued' else x.status end,
+    lease_until = case when x.status = 'placing' then p_now + interval '10 minutes' else x.lease_until end,
+    look_at = case when x.status = 'placing' then p_now + interval '10 minutes' else x.look_at end
+  from jsonb_to_recordset(p_outcomes) as a(call_id uuid, outcome text, provider_call_id text)
+  where x.account_id = p_account and x.id = any (v_ids) and x.id = a.call_id and a.outcome = 'accepted';
+  -- Their events that came before this answer.
+  for c in select * from ringleader.calls x where x.account_id = p_account and x.id = any (v_ids)
+           and exists (select from ringleader.call_events e where e.agent_id = x.agent_id and e.provider_call_id = x.provider_call_id and e.fate = 'parked') order by x.id loop
+    v_done := ringleader.unpark(c.id, p_now) or v_done;
+    if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then v_released := v_released + 1; end if;
+  end loop;
+  for o in select * from jsonb_to_recordset(p_outcomes) as x(call_id uuid, outcome text, refusal text, retry_after_seconds double precision, reason text)
+           where x.outcome <> 'accepted' order by x.call_id loop
+    select * into c from ringleader.calls x where x.account_id = p_account and x.id = o.call_id;
     if c.id is null then continue; end if;
-    if o.outcome = 'accepted' then
-      update ringleader.calls x set provider_call_id = coalesce(x.provider_call_id, o.provider_call_id), placed_at = coalesce(x.placed_at, p_now),
-        status = case when x.status = 'placing' then 'queued' else x.status end,
-        lease_until = case when x.status = 'placing' then p_now + interval '10 minutes' else x.lease_until end,
-        look_at = case when x.status = 'placing' then p_now + interval '10 minutes' else x.look_at end
-      where x.id = c.id;
-      v_done := ringleader.unpark(c.id, p_now) or v_done;
-      if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then v_released := v_released + 1; end if;
-    elsif c.status <> 'placing' then
+    if c.status <> 'placing' then
       continue; -- an event or the tick has said more already
     elsif o.outcome = 'unknown' then
       update ringleader.calls x set look_at = p_now + interval '1 minute', reason = o.reason where x.id = c.id;
@@ -2001,7 +2017,6 @@ create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent
 declare c ringleader.calls; e ringleader.call_events; r jsonb; v_provider_call text := p_fact ->> 'provider_call_id'; v_source text := p_fact ->> 'source';
 begin
   perform ringleader.enter(p_account);
-  if not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
   if p_fact ->> 'attempt_id' ~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$' then
     select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.id = (p_fact ->> 'attempt_id')::uuid for no key update;
     -- The same attempt under another id of the provider is another call: none of ours.
@@ -2010,6 +2025,7 @@ begin
   if c.id is null and v_provider_call is not null then
     select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = v_provider_call for no key update;
   end if;
+  if c.id is null and not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
   if c.id is null and p_fact ->> 'direction' = 'inbound' then
     c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
     if c.id is null then return jsonb_build_object('fate', 'ignored', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
@@ -2035,11 +2051,13 @@ begin
     end if;
   end if;
   if c.id is null then return jsonb_build_object('fate', 'parked', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
-  r := ringleader.apply_to_call(c.id, p_fact, p_now);
-  update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.id = e.id and (x.fate <> r ->> 'fate' or x.call_id is null);
+  r := ringleader.apply_to_call(c, p_fact, p_now);
+  if e.fate <> r ->> 'fate' or e.call_id is null then update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.id = e.id; end if;
   -- The first fact that ties our attempt to the provider's id lets the parked ones in.
-  if c.provider_call_id is null and v_provider_call is not null and ringleader.unpark(c.id, p_now) then r := r || '{"completed": true}'; end if;
-  if c.released_at is null and c.reserved_at is not null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
+  if c.provider_call_id is null and v_provider_call is not null then
+    if ringleader.unpark(c.id, p_now) then r := r || '{"completed": true}'; end if;
+    if c.released_at is null and c.reserved_at is not null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
+  end if;
   if ringleader.mail_is_due(p_account, p_now) then r := r || '{"mail_due": true}'; end if;
   -- Whoever reads a call in the tick dispatches anyway.
   if (r ->> 'released')::boolean and v_source <> 'read' and ringleader.take_refill(p_account, p_event, p_now) then
