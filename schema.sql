@@ -240,10 +240,11 @@ create table if not exists ringleader.calls (
 ) with (fillfactor = 70);
 create index if not exists calls_slots on ringleader.calls (account_id, campaign_id) where reserved_at is not null and released_at is null;
 create unique index if not exists calls_one_per_number on ringleader.calls (account_id, phone) where reserved_at is not null and released_at is null;
+-- No index names status, look_at or lease_until: what moves while a call is on the line must touch none of them.
+create index if not exists calls_under_way on ringleader.calls (account_id) where ended_at is null and due_at is null;
 create unique index if not exists calls_provider on ringleader.calls (account_id, provider, provider_call_id) where provider_call_id is not null;
-create index if not exists calls_look on ringleader.calls (look_at) where look_at is not null;
-create index if not exists calls_direct on ringleader.calls (account_id, seq) where status = 'waiting';
-create index if not exists calls_claim on ringleader.calls (claim_id) where status = 'reserved';
+create index if not exists calls_waiting on ringleader.calls (account_id, seq) where due_at is not null;
+create index if not exists calls_claimed on ringleader.calls (claim_id) where reserved_at is not null and released_at is null;
 create index if not exists calls_account on ringleader.calls (account_id, seq);
 create index if not exists calls_campaign on ringleader.calls (campaign_id, seq);
 create index if not exists calls_ended on ringleader.calls (campaign_id, ended_at) where disposition is not null;
@@ -360,6 +361,7 @@ create index if not exists call_results_kept on ringleader.call_results (saved_a
 create index if not exists call_events_with_payload on ringleader.call_events (received_at) where payload is not null;
 create index if not exists call_events_without_payload on ringleader.call_events (received_at) where payload is null;
 create index if not exists call_events_unknown on ringleader.call_events (account_id) where fate = 'unknown';
+drop index if exists ringleader.calls_look, ringleader.calls_direct, ringleader.calls_claim;
 
 -- Hot tables are vacuumed early: their live rows are few and their dead ones many.
 alter table ringleader.calls set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
@@ -430,21 +432,40 @@ begin
   perform set_config('ringleader.account', p_account::text, true);
 end $$;
 
+-- The instant at which the clock on the wall of a zone has reached p_local. On a night on which clocks change it may show an hour twice, or
+-- never: a window opens at the last time it shows its start and closes at the first time it shows its end, or at the jump that leaves them out.
+-- So nobody is dialled at an hour that his own clock calls outside. (Postgres alone takes the second of two, and an instant after the jump.)
+create function ringleader.wall_instant(p_local timestamp, p_zone text, p_last boolean) returns timestamptz language plpgsql stable as $$
+declare t timestamptz := p_local at time zone p_zone; v_jump interval; e timestamptz;
+begin
+  v_jump := (t at time zone p_zone) - p_local;
+  if v_jump <> '0' then
+    return (select min(m) from generate_series(t - v_jump, t, interval '1 minute') m where m at time zone p_zone >= p_local);
+  end if;
+  if p_last then return t; end if;
+  e := t - (interval '24 hours' - (p_local - ((t - interval '24 hours') at time zone p_zone)));
+  return case when e < t and e at time zone p_zone = p_local then e else t end;
+end $$;
+
 -- The first window that closes after p_at: weekdays (1 = Monday) on which it opens, local times, overnight when the end is not after the start.
--- Legal hours of a country will be intersected here, and only here.
+-- A day that a zone skipped opens none. Legal hours of a country will be intersected here, and only here.
 create function ringleader.window_after(p_days int[], p_start time, p_end time, p_zone text, p_at timestamptz, out opens_at timestamptz, out closes_at timestamptz)
-language sql stable as $$
-  select w.o, w.c
-  from generate_series(-2, 9) as n
-  cross join lateral (select ((p_at at time zone p_zone)::date + n) as d) as day
-  cross join lateral (
-    select (d + p_start) at time zone p_zone as o,
-           (case when p_end > p_start then d + p_end else (d + 1) + p_end end) at time zone p_zone as c
-  ) as w
-  where extract(isodow from d)::int = any (p_days) and w.c > p_at and w.c > w.o
-  order by w.c
-  limit 1
-$$;
+language plpgsql stable as $$
+declare d date := (p_at at time zone p_zone)::date - 2;
+begin
+  for n in 1..18 loop
+    if extract(isodow from d)::int = any (p_days) then
+      closes_at := ringleader.wall_instant(case when p_end > p_start then d + p_end else d + 1 + p_end end, p_zone, false);
+      if closes_at > p_at then
+        opens_at := ringleader.wall_instant(d + p_start, p_zone, true);
+        if opens_at < closes_at and d in ((opens_at at time zone p_zone)::date, ((opens_at - interval '1 second') at time zone p_zone)::date) then return; end if;
+      end if;
+    end if;
+    d := d + 1;
+  end loop;
+  opens_at := null;
+  closes_at := null;
+end $$;
 
 create function ringleader.minutes(p_n numeric) returns interval language sql immutable as $$
   select p_n * interval '1 minute'
@@ -568,15 +589,6 @@ $$;
 create function ringleader.notification_json(n ringleader.notifications) returns jsonb language sql stable as $$
   select jsonb_build_object('id', n.id, 'type', n.type, 'campaign_id', n.campaign_id, 'status', n.status, 'reason', n.reason, 'recipient', n.recipient,
     'attempts', n.attempts, 'provider_message_id', n.provider_message_id, 'created_at', ringleader.iso(n.created_at), 'sent_at', ringleader.iso(n.sent_at))
-$$;
-
-create function ringleader.claimed_json(c ringleader.calls) returns jsonb language sql stable as $$
-  select jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'kind', c.kind, 'campaign_id', c.campaign_id, 'lead_id', c.lead_id,
-    'attempt', c.attempt, 'phone', c.phone, 'name', case when c.kind = 'direct' then c.name else l.name end, 'email', l.email, 'company', l.company,
-    'timezone', coalesce(l.timezone, k.timezone), 'variables', coalesce(case when c.kind = 'direct' then c.variables else l.variables end, '{}'), 'agent_id', c.agent_id)
-  from (select 1) one
-  left join ringleader.leads l on l.id = c.lead_id
-  left join ringleader.campaigns k on k.id = c.campaign_id
 $$;
 
 create function ringleader.refill_json(r ringleader.refills) returns jsonb language sql immutable as $$
@@ -1069,95 +1081,103 @@ end $$;
 -- The claim itself: reserves up to p_limit due leads and waiting direct calls under system, account and campaign caps, at the pace allowed;
 -- direct calls first, then max-min fair between accounts and between the campaigns of one. True when it reserved any.
 create function ringleader.reserve_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int) returns boolean language plpgsql as $$
-declare v_free int;
+declare v_free int; v_made int := 0; v_before int;
 begin
-  v_free := least(p_limit, p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));
-  if v_free <= 0 then return false; end if;
-  with act as materialized (           -- every live call is one entry of the partial index
-    select c.account_id, c.campaign_id, count(*)::int as n from ringleader.calls c where c.reserved_at is not null and c.released_at is null group by 1, 2
-  ), acc as materialized (             -- accounts with a free slot and a pace that allows a call now
-    select a.id, a.last_claimed_at, coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free,
-      case when a.calls_per_second is null then v_free
-           else least(greatest(1, ceil(a.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(a.pace_at, p_now - interval '1 minute')) * a.calls_per_second))::int end as pace
-    from ringleader.accounts a left join (select account_id, sum(n)::int as n from act group by 1) t on t.account_id = a.id
-    where a.max_concurrent_calls > coalesce(t.n, 0) and (a.calls_per_second is null or a.pace_at <= p_now)
-  ), lanes as materialized (           -- lanes with work, in an open window
-    select z.campaign_id, z.zone, z.rev, z.account_id, acc.free as a_free, coalesce(t.n, 0) as k_live,
-      coalesce(k.max_concurrent_calls, 2147483647) - coalesce(t.n, 0) as k_free,
-      case when k.calls_per_second is null then v_free
-           else least(greatest(1, ceil(k.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(k.pace_at, p_now - interval '1 minute')) * k.calls_per_second))::int end as k_pace,
-      acc.live as a_live, acc.last_claimed_at
-    from ringleader.campaign_zones z
-    join ringleader.campaigns k on k.id = z.campaign_id
-    join ringleader.agents g on g.id = k.agent_id
-    join acc on acc.id = z.account_id
-    left join act t on t.account_id = z.account_id and t.campaign_id = z.campaign_id
-    where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now
-      and k.status = 'active' and (k.starts_at is null or k.starts_at <= p_now) and (k.ends_at is null or k.ends_at > p_now)
-      and coalesce(k.max_concurrent_calls, 2147483647) > coalesce(t.n, 0) and (k.calls_per_second is null or k.pace_at <= p_now)
-      and g.paused_reason is null and g.hold_until <= p_now
-  ), probe as materialized (           -- the least loaded and longest unserved first
-    select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, 200)
-  ), cand as materialized (
-    select q.id, p.account_id, p.campaign_id, p.zone, p.k_live, p.k_free, p.k_pace, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
-    from probe p cross join lateral (
-      select l.id, l.phone, l.next_attempt_at, l.seq from ringleader.leads l
-      where l.campaign_id = p.campaign_id and l.zone = p.zone and l.status = 'waiting' and l.next_attempt_at <= p_now
-        and not exists (select from ringleader.calls o where o.account_id = p.account_id and o.phone = l.phone and o.reserved_at is not null and o.released_at is null)
-      order by l.next_attempt_at, l.seq limit least(v_free, p.k_free, p.a_free, p.k_pace)
-    ) q
-    union all
-    select q.id, acc.id, null, null, 0, v_free, v_free, q.phone, q.due_at, q.seq, 0
-    from acc cross join lateral (
-      select c.id, c.phone, c.due_at, c.seq from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
-      where c.account_id = acc.id and c.status = 'waiting' and c.due_at <= p_now and g.paused_reason is null and g.hold_until <= p_now
-        and not exists (select from ringleader.calls o where o.account_id = c.account_id and o.phone = c.phone and o.reserved_at is not null and o.released_at is null)
-      order by c.due_at, c.seq limit least(v_free, acc.free)
-    ) q
-  ), one_per_number as (
-    select *, row_number() over (partition by account_id, phone order by kind, due, seq) as same from cand
-  ), in_campaign as (
-    select *, row_number() over (partition by campaign_id, kind order by due, seq) as k_nth from one_per_number where same = 1
-  ), in_account as (                   -- in the account: direct first, then the campaign with the fewest live calls
-    select i.*, row_number() over (partition by account_id order by kind, k_live + k_nth, due, seq) as a_nth
-    from in_campaign i where kind = 0 or k_nth <= least(k_free, k_pace)
-  ), pick as materialized (            -- across accounts: whoever has the fewest live calls, ties to the longest unserved
-    select i.*, row_number() over (order by i.kind, acc.live + i.a_nth, acc.last_claimed_at, i.account_id) as nth
-    from in_account i join acc on acc.id = i.account_id
-    where i.a_nth <= least(acc.free, acc.pace)
-    order by nth limit v_free
-  ), lead as materialized (            -- a row that somebody edits right now is left for the next claim
-    select p.nth, l.* from pick p join ringleader.leads l on l.id = p.id where p.kind = 1 and l.status = 'waiting' for update of l skip locked
-  ), made as (
-    insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, claim_id, provider, reserved_at, lease_until, look_at, created_at)
-    select ringleader.nth_id(p_claim, l.nth::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
-      p_now, p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
-    from lead l join ringleader.campaigns k on k.id = l.campaign_id join ringleader.agents g on g.id = k.agent_id
-    returning id, account_id, campaign_id, lead_id
-  ), taken as (
-    update ringleader.leads l set status = 'calling', call_id = m.id from made m where l.id = m.lead_id
-  ), direct as (
-    update ringleader.calls c set status = 'reserved', claim_id = p_claim, reserved_at = p_now, due_at = null, reason = null,
-      lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes'
-    from pick p where p.kind = 0 and c.id = p.id and c.status = 'waiting' returning c.id, c.account_id
-  ), served as (
-    update ringleader.accounts a set last_claimed_at = p_now,
-      pace_at = case when a.calls_per_second is null then a.pace_at
-        else greatest(a.pace_at, p_now - make_interval(secs => (greatest(1, ceil(a.calls_per_second)) - 1) / a.calls_per_second)) + make_interval(secs => s.n / a.calls_per_second) end
-    from (select account_id, count(*) as n from (select account_id from made union all select account_id from direct) u group by 1) s where a.id = s.account_id
-  ), paced as (
-    update ringleader.campaigns k set pace_at =
-      greatest(k.pace_at, p_now - make_interval(secs => (greatest(1, ceil(k.calls_per_second)) - 1) / k.calls_per_second)) + make_interval(secs => s.n / k.calls_per_second)
-    from (select campaign_id, count(*) as n from made group by 1) s where k.id = s.campaign_id and k.calls_per_second is not null
-  )
-  -- Lanes found empty sleep until their next lead is due; while leads of the campaign are on a call, a retry may come: look again within a minute.
-  update ringleader.campaign_zones z set next_due_at = coalesce(least(
-      (select l.next_attempt_at from ringleader.leads l where l.campaign_id = z.campaign_id and l.zone = z.zone and l.status = 'waiting'
-       order by l.next_attempt_at, l.seq limit 1),
-      case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')
-  from probe p where z.campaign_id = p.campaign_id and z.zone = p.zone and z.rev = p.rev
-    and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1);
-  return exists (select from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved');
+  -- Again while it came back short: the depth to which lanes are looked into is twice their fair share, and some may have less.
+  loop
+    v_free := least(p_limit - v_made, p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));
+    exit when v_free <= 0;
+    with act as materialized (           -- every live call is one entry of the partial index
+      select c.account_id, c.campaign_id, count(*)::int as n from ringleader.calls c where c.reserved_at is not null and c.released_at is null group by 1, 2
+    ), acc as materialized (             -- accounts with a free slot and a pace that allows a call now
+      select a.id, a.last_claimed_at, coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free,
+        case when a.calls_per_second is null then v_free
+             else least(greatest(1, ceil(a.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(a.pace_at, p_now - interval '1 minute')) * a.calls_per_second))::int end as pace
+      from ringleader.accounts a left join (select account_id, sum(n)::int as n from act group by 1) t on t.account_id = a.id
+      where a.max_concurrent_calls > coalesce(t.n, 0) and (a.calls_per_second is null or a.pace_at <= p_now)
+    ), lanes as materialized (           -- lanes with work, in an open window
+      select z.campaign_id, z.zone, z.rev, z.account_id, acc.free as a_free, coalesce(t.n, 0) as k_live,
+        coalesce(k.max_concurrent_calls, 2147483647) - coalesce(t.n, 0) as k_free,
+        case when k.calls_per_second is null then v_free
+             else least(greatest(1, ceil(k.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(k.pace_at, p_now - interval '1 minute')) * k.calls_per_second))::int end as k_pace,
+        acc.live as a_live, acc.last_claimed_at
+      from ringleader.campaign_zones z
+      join ringleader.campaigns k on k.id = z.campaign_id
+      join ringleader.agents g on g.id = k.agent_id
+      join acc on acc.id = z.account_id
+      left join act t on t.account_id = z.account_id and t.campaign_id = z.campaign_id
+      where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now
+        and k.status = 'active' and (k.starts_at is null or k.starts_at <= p_now) and (k.ends_at is null or k.ends_at > p_now)
+        and coalesce(k.max_concurrent_calls, 2147483647) > coalesce(t.n, 0) and (k.calls_per_second is null or k.pace_at <= p_now)
+        and g.paused_reason is null and g.hold_until <= p_now
+    ), depth as materialized (
+      select greatest(2, ceil(2.0 * v_free / greatest(1, count(distinct account_id))))::int as n from lanes
+    ), probe as materialized (           -- the least loaded and longest unserved first
+      select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, 200)
+    ), cand as materialized (
+      select q.id, p.account_id, p.campaign_id, p.zone, p.k_live, p.k_free, p.k_pace, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
+      from probe p cross join lateral (
+        select l.id, l.phone, l.next_attempt_at, l.seq from ringleader.leads l
+        where l.campaign_id = p.campaign_id and l.zone = p.zone and l.status = 'waiting' and l.next_attempt_at <= p_now
+          and not exists (select from ringleader.calls o where o.account_id = p.account_id and o.phone = l.phone and o.reserved_at is not null and o.released_at is null)
+        order by l.next_attempt_at, l.seq limit least((select n from depth), v_free, p.k_free, p.a_free, p.k_pace)
+      ) q
+      union all
+      select q.id, acc.id, null, null, 0, v_free, v_free, q.phone, q.due_at, q.seq, 0
+      from acc cross join lateral (
+        select c.id, c.phone, c.due_at, c.seq from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
+        where c.account_id = acc.id and c.status = 'waiting' and c.due_at <= p_now and g.paused_reason is null and g.hold_until <= p_now
+          and not exists (select from ringleader.calls o where o.account_id = c.account_id and o.phone = c.phone and o.reserved_at is not null and o.released_at is null)
+        order by c.due_at, c.seq limit least(v_free, acc.free)
+      ) q
+    ), one_per_number as (
+      select *, row_number() over (partition by account_id, phone order by kind, due, seq) as same from cand
+    ), in_campaign as (
+      select *, row_number() over (partition by campaign_id, kind order by due, seq) as k_nth from one_per_number where same = 1
+    ), in_account as (                   -- in the account: direct first, then the campaign with the fewest live calls
+      select i.*, row_number() over (partition by account_id order by kind, k_live + k_nth, due, seq) as a_nth
+      from in_campaign i where kind = 0 or k_nth <= least(k_free, k_pace)
+    ), pick as materialized (            -- across accounts: whoever has the fewest live calls, ties to the longest unserved
+      select i.*, row_number() over (order by i.kind, acc.live + i.a_nth, acc.last_claimed_at, i.account_id) as nth
+      from in_account i join acc on acc.id = i.account_id
+      where i.a_nth <= least(acc.free, acc.pace)
+      order by nth limit v_free
+    ), lead as materialized (            -- a row that somebody edits right now is left for the next claim
+      select p.nth, l.* from pick p join ringleader.leads l on l.id = p.id where p.kind = 1 and l.status = 'waiting' for update of l skip locked
+    ), made as (
+      insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, claim_id, provider, reserved_at, lease_until, look_at, created_at)
+      select ringleader.nth_id(p_claim, (v_made + l.nth)::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
+        p_now, p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
+      from lead l join ringleader.campaigns k on k.id = l.campaign_id join ringleader.agents g on g.id = k.agent_id
+      returning id, account_id, campaign_id, lead_id
+    ), taken as (
+      update ringleader.leads l set status = 'calling', call_id = m.id from made m where l.id = m.lead_id
+    ), direct as (
+      update ringleader.calls c set status = 'reserved', claim_id = p_claim, reserved_at = p_now, due_at = null, reason = null,
+        lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes'
+      from pick p where p.kind = 0 and c.id = p.id and c.status = 'waiting' returning c.id, c.account_id
+    ), served as (
+      update ringleader.accounts a set last_claimed_at = p_now,
+        pace_at = case when a.calls_per_second is null then a.pace_at
+          else greatest(a.pace_at, p_now - make_interval(secs => (greatest(1, ceil(a.calls_per_second)) - 1) / a.calls_per_second)) + make_interval(secs => s.n / a.calls_per_second) end
+      from (select account_id, count(*) as n from (select account_id from made union all select account_id from direct) u group by 1) s where a.id = s.account_id
+    ), paced as (
+      update ringleader.campaigns k set pace_at =
+        greatest(k.pace_at, p_now - make_interval(secs => (greatest(1, ceil(k.calls_per_second)) - 1) / k.calls_per_second)) + make_interval(secs => s.n / k.calls_per_second)
+      from (select campaign_id, count(*) as n from made group by 1) s where k.id = s.campaign_id and k.calls_per_second is not null
+    )
+    -- Lanes found empty sleep until their next lead is due; while leads of the campaign are on a call, a retry may come: look again within a minute.
+    update ringleader.campaign_zones z set next_due_at = coalesce(least(
+        (select l.next_attempt_at from ringleader.leads l where l.campaign_id = z.campaign_id and l.zone = z.zone and l.status = 'waiting'
+         order by l.next_attempt_at, l.seq limit 1),
+        case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')
+    from probe p where z.campaign_id = p.campaign_id and z.zone = p.zone and z.rev = p.rev
+      and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1);
+    v_before := v_made;
+    select count(*) into v_made from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null;
+    exit when v_made = v_before;
+  end loop;
+  return v_made > 0;
 end $$;
 
 -- When the pace alone holds work back, in one account or in all: the instant from which it no longer does.
@@ -1176,7 +1196,7 @@ declare v_next_pace timestamptz;
 begin
   perform ringleader.assert_app_role();
   perform ringleader.one_claimer();
-  if not exists (select from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved') then
+  if not exists (select from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null) then
     perform ringleader.roll_windows(p_now);
     if not ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) then
       v_next_pace := ringleader.next_pace_at(p_now, p_refill_of);
@@ -1189,9 +1209,13 @@ begin
     end if;
   end if;
   return jsonb_build_object(
-    'calls', coalesce((select jsonb_agg(ringleader.claimed_json(c) order by c.seq) from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved'), '[]'),
+    'calls', coalesce((select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'kind', c.kind, 'campaign_id', c.campaign_id, 'lead_id', c.lead_id,
+        'attempt', c.attempt, 'phone', c.phone, 'name', case when c.kind = 'direct' then c.name else l.name end, 'email', l.email, 'company', l.company,
+        'timezone', coalesce(l.timezone, k.timezone), 'variables', coalesce(case when c.kind = 'direct' then c.variables else l.variables end, '{}'), 'agent_id', c.agent_id) order by c.seq)
+      from ringleader.calls c left join ringleader.leads l on l.id = c.lead_id left join ringleader.campaigns k on k.id = c.campaign_id
+      where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null), '[]'),
     'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g)) from ringleader.agents g
-      where g.id in (select c.agent_id from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved')), '[]'),
+      where g.id in (select c.agent_id from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null)), '[]'),
     'next_pace_at', ringleader.iso(v_next_pace));
 end $$;
 
@@ -1203,14 +1227,14 @@ begin
   perform ringleader.assert_app_role();
   perform ringleader.roll_windows(p_now);
   -- Reservations nobody fenced: whoever claimed them is gone.
-  for r in select c.id from ringleader.calls c where c.look_at <= p_now and c.status = 'reserved' and c.lease_until <= p_now
+  for r in select c.id from ringleader.calls c where c.ended_at is null and c.due_at is null and c.status = 'reserved' and c.lease_until <= p_now
            order by c.id limit 200 for no key update skip locked loop
     if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then v_done := v_done + 1; end if;
     v_back := v_back + 1;
   end loop;
   -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later their slot is free.
   -- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
-  for r in select c.id, c.reason from ringleader.calls c where c.look_at is not null
+  for r in select c.id, c.reason from ringleader.calls c where c.ended_at is null and c.due_at is null
            and ((c.lease_until <= p_now - interval '2 minutes' and c.looked_at >= c.lease_until)
              or ((c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour') and c.looked_at is not null))
            and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
@@ -1219,9 +1243,9 @@ begin
   end loop;
   -- More calls have fallen silent than the provider can be asked about in two ticks: their slots are free all the same, and each is asked about in its turn.
   update ringleader.calls c set released_at = p_now
-  where c.lease_until <= p_now - interval '2 minutes' and c.look_at is not null and c.released_at is null and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress');
+  where c.lease_until <= p_now - interval '2 minutes' and c.reserved_at is not null and c.released_at is null and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress');
   -- Analyses past their grace, the provider having been asked.
-  for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.look_at is not null and c.analysis_due_at <= p_now and c.looked_at is not null
+  for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.analysis_due_at <= p_now and c.looked_at is not null
            order by c.id limit 200 for no key update skip locked loop
     update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
     if r.campaign_id is not null and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
@@ -1246,8 +1270,11 @@ begin
   v_unfinished := ringleader.forget(p_now, 500);
   -- What the provider must be asked about now, those whose lease has ended first; the next look is a minute away unless the answer says otherwise.
   with due as (
-    select c.id from ringleader.calls c where c.look_at <= p_now and (c.analysis_due_at is not null or c.status not in ('waiting', 'reserved'))
-    order by (c.lease_until <= p_now) desc nulls last, c.look_at limit p_limit for no key update skip locked
+    select c.id from ringleader.calls c join (
+      select x.id from ringleader.calls x where x.ended_at is null and x.due_at is null and x.status <> 'reserved' and x.look_at <= p_now
+      union all
+      select x.id from ringleader.calls x where x.analysis_due_at is not null and x.look_at <= p_now) u on u.id = c.id
+    order by (c.lease_until <= p_now) desc nulls last, c.look_at limit p_limit for no key update of c skip locked
   ), looked as (
     update ringleader.calls c set looked_at = p_now, look_at = p_now + interval '1 minute' from due where c.id = due.id returning c.*
   )
@@ -1334,8 +1361,9 @@ begin
      cross join lateral (select case when s.day > p_now then s.day else ringleader.nothing_dialled_at(k) end as at) d
      where k.status = 'active' and d.at > p_now),
     (select min(i.lease_until) from ringleader.imports i where i.finished_at is null),
-    (select min(c.look_at) from ringleader.calls c where c.look_at is not null),
-    (select min(greatest(c.due_at, g.hold_until)) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.status = 'waiting' and g.paused_reason is null),
+    (select min(c.look_at) from ringleader.calls c where c.ended_at is null and c.due_at is null),
+    (select min(c.look_at) from ringleader.calls c where c.analysis_due_at is not null),
+    (select min(greatest(c.due_at, g.hold_until)) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.status = 'waiting' and c.due_at is not null and g.paused_reason is null),
     (select min(n.next_attempt_at) from ringleader.notifications n where n.next_attempt_at is not null),
     (select min(n.lease_until) from ringleader.notifications n where n.status = 'sending'))));
 end $$;
@@ -1348,7 +1376,7 @@ begin
     'accounts', (select count(*) from ringleader.accounts),
     'live_calls', (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null),
     'waiting_leads', (select count(*) from ringleader.leads l join ringleader.campaigns k on k.id = l.campaign_id where l.status = 'waiting' and k.status = 'active'),
-    'waiting_direct_calls', (select count(*) from ringleader.calls c where c.status = 'waiting'),
+    'waiting_direct_calls', (select count(*) from ringleader.calls c where c.status = 'waiting' and c.due_at is not null),
     'notifications', coalesce((select jsonb_object_agg(s.status, s.n) from (select status, count(*) as n from ringleader.notifications group by 1) s), '{}'),
     'unknown_events', (select count(*) from ringleader.call_events e where e.fate = 'unknown'),
     'connections', coalesce((select jsonb_agg(jsonb_build_object('state', s.state, 'count', s.n))
@@ -1451,10 +1479,10 @@ begin
     'live_calls', (select count(*) from ringleader.calls c where c.account_id = p_account and c.reserved_at is not null and c.released_at is null),
     'waiting_leads', (select count(*) from ringleader.leads l join ringleader.campaigns k on k.id = l.campaign_id
       where k.account_id = p_account and k.status = 'active' and l.status = 'waiting'),
-    'waiting_direct_calls', (select count(*) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting'),
+    'waiting_direct_calls', (select count(*) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting' and c.due_at is not null),
     'next_due_at', ringleader.iso(least(
       (select min(ringleader.next_dial_at(k)) from ringleader.campaigns k where k.account_id = p_account and k.status = 'active'),
-      (select min(c.due_at) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting'))),
+      (select min(c.due_at) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting' and c.due_at is not null))),
     'unknown_events', (select count(*) from ringleader.call_events e where e.account_id = p_account and e.fate = 'unknown'),
     'email_problem', (select a.email_problem from ringleader.accounts a where a.id = p_account),
     'mails_off', coalesce((select jsonb_agg(jsonb_build_object('type', t.type, 'reason', t.reason)) from (
@@ -2111,14 +2139,14 @@ begin
   values (p_id, p_account, 'direct', p_agent, p_to, p_name, p_variables, 'waiting', 1, g.provider, p_now, p_now) on conflict (id) do nothing;
   select * into c from ringleader.calls x where x.account_id = p_account and x.id = p_id;
   return jsonb_build_object('call', ringleader.call_json(c), 'position',
-    (select count(*) from ringleader.calls x where x.account_id = p_account and x.status = 'waiting' and x.seq <= c.seq));
+    (select count(*) from ringleader.calls x where x.account_id = p_account and x.status = 'waiting' and x.due_at is not null and x.seq <= c.seq));
 end $$;
 
 create function ringleader.direct_position(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
 begin
   perform ringleader.enter(p_account);
   return (select to_jsonb(count(*)) from ringleader.calls x join ringleader.calls c on c.id = p_id and c.account_id = p_account
-    where x.account_id = p_account and x.status = 'waiting' and c.status = 'waiting' and x.seq <= c.seq);
+    where x.account_id = p_account and x.status = 'waiting' and x.due_at is not null and c.status = 'waiting' and x.seq <= c.seq);
 end $$;
 
 create function ringleader.list_calls(p_account uuid, p_now timestamptz, p_campaign uuid, p_status text, p_after bigint, p_limit int) returns jsonb language plpgsql as $$
