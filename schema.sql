@@ -1941,7 +1941,7 @@ $$;
 
 create function ringleader.fence_calls(p_account uuid, p_now timestamptz, p_token uuid, p_ids jsonb) returns jsonb language plpgsql as $$
 declare r record; w record; v_ids uuid[] := array(select e::uuid from jsonb_array_elements_text(p_ids) e); v_go uuid[] := '{}'; v_new uuid[] := '{}';
-  v_held jsonb := '[]'; v_campaign uuid; v_zone text; v_reason text;
+  v_held jsonb := '[]'; v_back jsonb := '[]'; v_campaign uuid; v_zone text; v_reason text;
 begin
   perform ringleader.enter(p_account);
   perform 1 from ringleader.calls c where c.account_id = p_account and c.id = any (v_ids) order by c.id for no key update;
@@ -1960,6 +1960,9 @@ begin
     if r.status = 'placing' and r.fence_token = p_token then
       v_go := v_go || r.id;
       continue;
+    elsif r.status <> 'reserved' then
+      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', r.id, 'reason', 'the reservation is gone'));
+      continue;
     end if;
     if r.kind = 'campaign' and (r.campaign_id, r.zone) is distinct from (v_campaign, v_zone) then
       select * into w from ringleader.window_after(r.window_days, r.window_start, r.window_end, r.zone, p_now);
@@ -1967,7 +1970,6 @@ begin
       v_zone := r.zone;
     end if;
     v_reason := case
-      when r.status <> 'reserved' then 'the reservation is gone'
       when r.lease_until <= p_now then 'the reservation expired'
       when r.suppressed then 'suppressed'
       when r.paused_reason is not null or r.hold_until > p_now then 'the provider is paused'
@@ -1981,14 +1983,15 @@ begin
       v_go := v_go || r.id;
       v_new := v_new || r.id;
     else
-      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', r.id, 'reason', v_reason,
+      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', r.id, 'reason', v_reason));
+      v_back := v_back || jsonb_build_array(jsonb_build_object('call_id', r.id, 'reason', v_reason,
         'again_at', case when v_reason = 'the provider is paused' then greatest(p_now, r.hold_until) else p_now end));
     end if;
   end loop;
   update ringleader.calls c set status = 'placing', fence_token = p_token, placing_at = p_now, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '1 minute'
   where c.id = any (v_new);
   update ringleader.leads l set attempts = c.attempt from ringleader.calls c where c.id = any (v_new) and l.id = c.lead_id;
-  perform ringleader.give_back((h ->> 'call_id')::uuid, h ->> 'reason', (h ->> 'again_at')::timestamptz, p_now) from jsonb_array_elements(v_held) h;
+  perform ringleader.give_back((h ->> 'call_id')::uuid, h ->> 'reason', (h ->> 'again_at')::timestamptz, p_now) from jsonb_array_elements(v_back) h;
   return jsonb_build_object('go', to_jsonb(v_go), 'held', v_held, 'mail_due', ringleader.mail_is_due(p_account, p_now));
 end $$;
 

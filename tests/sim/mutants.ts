@@ -30,8 +30,8 @@ export const MUTANTS: readonly Mutant[] = [
     invariant: 1,
     patches: [
       schema(
-        'p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));\n    if v_free > 0',
-        'p_system_cap);\n    if v_free > 0',
+        'p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));',
+        'p_system_cap);',
       ),
     ],
     seed: 0,
@@ -74,15 +74,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the fence does not look at the window',
     invariant: 3,
-    patches: [
-      schema("      elsif w.opens_at is null or w.opens_at > p_now then v_reason := 'outside the calling window';\n", ''),
-    ],
+    patches: [schema("      when w.opens_at is null or w.opens_at > p_now then 'outside the calling window'\n", '')],
     seed: 0,
   },
   {
     name: 'the fence does not look at the campaign',
     invariant: 3,
-    patches: [schema("if k.status <> 'active' then v_reason := format('the campaign is %s', k.status);", 'if false then null;')],
+    patches: [schema("      when r.k_status <> 'active' then format('the campaign is %s', r.k_status)\n", '')],
     seed: 0,
   },
   {
@@ -90,10 +88,10 @@ export const MUTANTS: readonly Mutant[] = [
     invariant: 3,
     patches: [
       schema(
-        'perform ringleader.roll_windows(p_now);\n    v_free',
-        "update ringleader.campaign_zones set opens_at = opens_at + interval '1 day', closes_at = closes_at + interval '1 day' where closes_at <= p_now;\n    v_free",
+        '    perform ringleader.roll_windows(p_now);\n    if not',
+        "    update ringleader.campaign_zones set opens_at = opens_at + interval '1 day', closes_at = closes_at + interval '1 day' where closes_at <= p_now;\n    if not",
       ),
-      schema("      elsif w.opens_at is null or w.opens_at > p_now then v_reason := 'outside the calling window';\n", ''),
+      schema("      when w.opens_at is null or w.opens_at > p_now then 'outside the calling window'\n", ''),
     ],
     seed: 0,
   },
@@ -130,8 +128,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'events that came before the create-call’s answer stay parked',
     invariant: 6,
     patches: [
-      schema('      v_done := ringleader.unpark(c.id, p_now) or v_done;\n', ''),
-      schema(' and ringleader.unpark(c.id, p_now) then', ' and false then'),
+      schema('    v_done := ringleader.unpark(c.id, p_now) or v_done;\n', ''),
+      schema('    if ringleader.unpark(c.id, p_now) then', '    if false then'),
     ],
     seed: 0,
   },
@@ -222,12 +220,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'suppressions count only at the claim',
     invariant: 10,
-    patches: [
-      schema(
-        "    elsif exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = c.phone) then v_reason := 'suppressed';\n",
-        '',
-      ),
-    ],
+    patches: [schema("      when r.suppressed then 'suppressed'\n", '')],
     seed: 0,
   },
   {
@@ -247,8 +240,8 @@ export const MUTANTS: readonly Mutant[] = [
     invariant: 11,
     patches: [
       schema(
-        "          case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')",
-        "          null), 'infinity')",
+        "        case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')",
+        "        null), 'infinity')",
       ),
     ],
     seed: 0,
@@ -263,8 +256,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'an invocation dials until nothing is left to dial',
     invariant: 13,
     patches: [
-      source('lib/dial.ts', 'const MAX_CREATES = 32;', 'const MAX_CREATES = 3200;'),
-      source('functions/dispatch.ts', 'const CREATES = 20;', 'const CREATES = 2000;'),
+      source('lib/dial.ts', 'const MAX_CREATES = 24;', 'const MAX_CREATES = 2400;'),
+      source('functions/dispatch.ts', 'const ASKS = 28;', 'const ASKS = 2800;'),
     ],
     seed: 0,
   },

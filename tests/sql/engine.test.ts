@@ -138,6 +138,9 @@ describe('fence', () => {
     expect((await verbs.fenceCalls(account, now(), token, ids)).go).toEqual(ids);
     expect((await verbs.fenceCalls(account, now(), token, ids)).go).toEqual(ids);
     expect((await verbs.fenceCalls(account, now(), randomUUID(), ids)).go).toEqual([]);
+    // It is being placed, and nobody else may dial it (class 8).
+    expect(await verbs.getCall(account, now(), call!.call_id)).toMatchObject({ status: 'placing' });
+    expect(await engine.claim()).toEqual([]);
   });
 });
 
