@@ -587,7 +587,8 @@ create function ringleader.call_json(c ringleader.calls) returns jsonb language 
 $$;
 
 create function ringleader.notification_json(n ringleader.notifications) returns jsonb language sql stable as $$
-  select jsonb_build_object('id', n.id, 'type', n.type, 'campaign_id', n.campaign_id, 'status', n.status, 'reason', n.reason, 'recipient', n.recipient,
+  select jsonb_build_object('id', n.id, 'type', n.type, 'campaign_id', n.campaign_id,
+    'campaign_name', (select k.name from ringleader.campaigns k where k.id = n.campaign_id), 'status', n.status, 'reason', n.reason, 'recipient', n.recipient,
     'attempts', n.attempts, 'provider_message_id', n.provider_message_id, 'created_at', ringleader.iso(n.created_at), 'sent_at', ringleader.iso(n.sent_at))
 $$;
 

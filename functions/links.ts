@@ -3,12 +3,15 @@ import { html } from 'hono/html';
 import * as z from 'zod';
 import { openLink } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
-import { Id, NOTIFICATION_TYPES, type NotificationType } from '../lib/contract.ts';
+import { Id, NOTIFICATION_TYPES } from '../lib/contract.ts';
 import { withDb } from '../lib/db.ts';
 import type { Deps } from '../lib/deps.ts';
+import { Refusal } from '../lib/errors.ts';
 import { streamHotLeadsCsv } from '../lib/export-csv.ts';
+import { offTypes } from '../lib/summarise.ts';
 import { pageAnswer } from './dashboard/answers.ts';
-import { layout } from './dashboard/layout.ts';
+import { layout, messagePage } from './dashboard/layout.ts';
+import { Switch, switches } from './dashboard/preferences.ts';
 import { errorToResponse, notFound, toResponse } from './respond.ts';
 import type { PlainRoute } from './route.ts';
 
@@ -26,30 +29,31 @@ const payloadOf = async (invocation: Invocation, token: string | undefined): Pro
   return payload.data;
 };
 
-const NAMES: Readonly<Record<NotificationType, string>> = {
-  campaign_summary: 'Summaries of complete campaigns',
-  hot_lead: 'Hot leads while a campaign runs',
-  campaign_paused: 'Campaigns paused by the system',
-  nothing_dialled: 'Campaigns in which nothing is dialled for a day',
-};
-
+/** The switches of the account, the one that the mail is about on top. */
 const preferencePage = async (deps: Deps, { account_id: account, type }: Preference): Promise<Response> => {
   const preferences = await deps.verbs.getPreferences(account, deps.now());
-  const on = preferences[`${type}_emails`];
   return pageAnswer(
     200,
     layout({
       title: 'Mails',
       viewer: null,
-      body: html`<h1>${NAMES[type]}</h1>
-        <p role="status">These mails are <strong>${on ? 'on' : 'off'}</strong>.</p>
-        <form method="post">
-          <input type="hidden" name="on" value="${on ? 'false' : 'true'}" />
-          <button>${on ? 'Switch them off' : 'Switch them on'}</button>
-        </form>`,
+      body: html`<div class="medium">
+        <h1>Which mails you get</h1>
+        <section class="card">${switches(preferences, '', offTypes(deps.config), type)}</section>
+      </div>`,
     }),
   );
 };
+
+const gone = (): Promise<Response> =>
+  pageAnswer(
+    404,
+    messagePage(
+      null,
+      'This link does not work',
+      'It is incomplete or has expired: links in mails work for seven days. Sign in to find the same there.',
+    ),
+  );
 
 /** Streams the list on a connection that stays open as long as the reader reads. */
 const hotLeads = (invocation: Invocation, payload: Extract<Payload, { action: 'hot_leads_csv' }>): Promise<Response> => {
@@ -70,6 +74,7 @@ const guarded =
     try {
       return await answer(invocation, request, await payloadOf(invocation, params.token));
     } catch (error) {
+      if (error instanceof Refusal && error.status === 404) return gone();
       return errorToResponse(error, invocation.report, 'links');
     }
   };
@@ -83,7 +88,7 @@ export const linkRoutes: readonly PlainRoute[] = [
     path,
     tag,
     summary: 'What a mail links to: a CSV, or a page that shows a preference',
-    responses: { 200: 'text/html' },
+    responses: { 200: 'text/html', 404: 'text/html' },
     plain: guarded((invocation, _request, payload) =>
       payload.action === 'hot_leads_csv'
         ? hotLeads(invocation, payload)
@@ -95,14 +100,17 @@ export const linkRoutes: readonly PlainRoute[] = [
     path,
     tag,
     summary: 'Change the preference that the link is about',
-    responses: { 200: 'text/html' },
+    responses: { 200: 'text/html', 404: 'text/html' },
     plain: guarded(async (invocation, request, payload) => {
       if (payload.action !== 'preference') throw notFound();
-      // One-click unsubscribing sends a body of its own: whatever is not an explicit "true" switches off.
-      const on = /(^|&)on=true(&|$)/.test((await request.text()).slice(0, 1000));
+      const form = new URLSearchParams((await request.text()).slice(0, 1000));
+      // One-click unsubscribing (RFC 8058) sends a body of its own: without an explicit "true", what the mail is about is switched off.
+      const sent = Switch.safeParse({ type: payload.type, on: 'false', ...Object.fromEntries(form) });
+      if (!sent.success) throw notFound();
+      const { type, on } = sent.data;
       return withDb(invocation, async (db) => {
         const deps = compose(invocation, db);
-        await deps.verbs.setPreference(payload.account_id, deps.now(), payload.type, on);
+        await deps.verbs.setPreference(payload.account_id, deps.now(), type, on === 'true');
         return preferencePage(deps, payload);
       });
     }),

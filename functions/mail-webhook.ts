@@ -15,6 +15,17 @@ const Body = z.object({
   Metadata: z.record(z.string(), z.string()).optional(),
 });
 
+/** What Postmark calls a bounce although the mail arrived, or may still: https://postmarkapp.com/developer/api/bounce-api#bounce-types */
+const NO_FAILURE: ReadonlySet<string> = new Set([
+  'AddressChange',
+  'AutoResponder',
+  'ChallengeVerification',
+  'OpenRelayTest',
+  'Subscribe',
+  'Transient',
+  'Unsubscribe',
+]);
+
 /** The password of `Basic …`; undefined when there is none. */
 const passwordOf = (headers: Headers): string | undefined => {
   const [, encoded] = /^Basic ([A-Za-z0-9+/=]{1,1000})$/i.exec(headers.get('authorization') ?? '') ?? [];
@@ -34,9 +45,10 @@ const onMailEvent = async (invocation: Invocation, request: Request): Promise<Re
   refuseEncoded(request.headers);
   const body = validate(Body, parseJson(await readBytes(request, JSON_LIMIT)), 'body');
   const id = z.uuid().safeParse(body.Metadata?.notification_id);
-  const told = body.RecordType === 'Bounce' || body.RecordType === 'SpamComplaint';
+  const bounced = body.RecordType === 'Bounce' && !NO_FAILURE.has(body.Type ?? '');
+  const told = bounced || body.RecordType === 'SpamComplaint';
   if (!told || !id.success || body.Email === undefined) return Response.json({ received: true, noted: false });
-  const problem = body.RecordType === 'Bounce' ? `bounced: ${body.Type ?? 'unknown'}` : 'complained of as spam';
+  const problem = bounced ? `bounced: ${body.Type ?? 'unknown'}` : 'complained of as spam';
   const email = body.Email;
   const noted = await withDb(invocation, (db) => {
     const deps = compose(invocation, db);

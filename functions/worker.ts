@@ -3,6 +3,7 @@ import { createBackground } from '../lib/background.ts';
 import type { Invocation } from '../lib/compose.ts';
 import { parseEnv, sentryDsnOf } from '../lib/env.ts';
 import { DbError, Misconfigured } from '../lib/errors.ts';
+import { log } from '../lib/log.ts';
 import { createReporter } from '../lib/sentry.ts';
 import { createApp } from './app.ts';
 import { onSweep } from './campaign-complete.ts';
@@ -41,12 +42,18 @@ const sleepOf = (env: Env): Sleep | undefined =>
 export const createWorker = (options: WorkerOptions) => {
   const app = createApp();
 
+  /** Said once per isolate, at its start. */
+  let saidOff = false;
+
   /** @throws {Misconfigured} reported */
   const begin = (env: Env, ctx: Context): Invocation => {
     const began = performance.now();
     const report = createReporter({ dsn: sentryDsnOf(env, options), ctx });
     try {
       const config = parseEnv(env, options);
+      if (!config.summaryEnabled && !saidOff)
+        log('warning', 'summary mails are off: EMAIL_CAMPAIGN_SUMMARY_ENABLED is not "true"');
+      saidOff = true;
       return {
         config,
         now: () => options.now(),

@@ -412,6 +412,8 @@ export const Notification = z.object({
   id: Id,
   type: z.enum(NOTIFICATION_TYPES),
   campaign_id: Id.nullable(),
+  /** Null when the campaign was deleted. */
+  campaign_name: z.string().nullable(),
   status: z.enum(['pending', 'sending', 'sent', 'skipped', 'failed', 'unknown']),
   reason: z.string().nullable(),
   recipient: z.string(),

@@ -14,6 +14,8 @@ export interface Mail {
   html: string;
   text: string;
   attachments: readonly { name: string; contentType: string; base64: string }[];
+  /** Where a mail program may send a one-click unsubscription (RFC 8058). */
+  unsubscribeUrl?: string;
   /** At most 10 fields; names up to 20, values up to 80 characters. */
   metadata: Readonly<Record<string, string>>;
 }
@@ -74,6 +76,14 @@ const failed = (error: unknown): Exclude<MailResult, { outcome: 'sent' }> => {
   return { outcome: 'unknown', reason: `${what}; the mail may have been sent` };
 };
 
+const unsubscribing = (url: string | undefined): Models.Header[] =>
+  url === undefined
+    ? []
+    : [
+        new Models.Header('List-Unsubscribe', `<${url}>`),
+        new Models.Header('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click'),
+      ];
+
 /**
  * A mailer over the `postmark` package. Asks only the configured host: redirects are not followed.
  *
@@ -105,6 +115,8 @@ export const createMailer = (
           Subject: mail.subject.replace(CONTROL, ' ').trim(),
           HtmlBody: mail.html,
           TextBody: mail.text,
+          Headers: unsubscribing(mail.unsubscribeUrl),
+          MessageStream: 'outbound',
           Metadata: { ...mail.metadata },
           TrackOpens: false,
           TrackLinks: Models.LinkTrackingOptions.None,

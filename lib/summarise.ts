@@ -41,7 +41,7 @@ class NothingToSay extends Error {
   override name = 'NothingToSay';
 }
 
-type Content = Pick<Mail, 'subject' | 'html' | 'text' | 'attachments'>;
+type Content = Pick<Mail, 'subject' | 'html' | 'text' | 'attachments' | 'unsubscribeUrl'>;
 type Composer = (deps: MailDeps, taken: TakenNotification) => Promise<Content>;
 
 const link = async (deps: Pick<Deps, 'config' | 'now'>, payload: Readonly<Record<string, string>>): Promise<string> => {
@@ -79,6 +79,7 @@ const summary: Composer = async (deps, taken) => {
     const url = await link(deps, { account_id: account, action: 'hot_leads_csv', campaign_id: campaign });
     hotList = { kind: 'link', url, days: LINK_DAYS };
   }
+  const links = await urls(deps, taken, campaign);
   const mail = composeSummary({
     campaignName: figures.campaign_name,
     accountName: figures.account_name,
@@ -86,10 +87,10 @@ const summary: Composer = async (deps, taken) => {
     figures: list.tooLarge ? figures : { ...figures, hot_leads: list.count },
     top: list.best,
     hotList,
-    ...(await urls(deps, taken, campaign)),
+    ...links,
   });
   const attachments = list.base64 === null ? [] : [{ name: fileName, contentType: 'text/csv', base64: list.base64 }];
-  return { ...mail, attachments };
+  return { ...mail, attachments, unsubscribeUrl: links.preferencesUrl };
 };
 
 /** The mails beside the summary; each tells what the database says of the notification. */
@@ -100,7 +101,7 @@ const notice =
     if (!data) throw new NothingToSay('the campaign no longer exists');
     const links = await urls(deps, taken, data.campaign_id);
     const frame = { campaignName: data.campaign_name, accountName: taken.account_name, ...links };
-    return { ...write(data, frame), attachments: [] };
+    return { ...write(data, frame), attachments: [], unsubscribeUrl: links.preferencesUrl };
   };
 
 const COMPOSERS: Readonly<Record<TakenNotification['type'], Composer>> = {

@@ -95,6 +95,8 @@ const main = async (): Promise<void> => {
     await unwind.add(() => removeReady(options.dataDir));
     ready(options.dataDir, stack);
     for (const line of [`Ready: ${stack.url}`, ...banner(options, stack)]) say(line);
+    const { EMAIL_CAMPAIGN_SUMMARY_ENABLED: summaries = 'true' } = variables;
+    if (summaries !== 'true') say('Summary mails are off: EMAIL_CAMPAIGN_SUMMARY_ENABLED is not "true".');
     if (options.demo) say(`Watch the campaign on ${stack.url}/ (key ${stack.apiKey}).`);
     if (options.demo) await demo(stack, options.csv, () => stopping);
     if (!stopping) for (const line of addresses(stack)) say(line);

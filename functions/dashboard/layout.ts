@@ -45,7 +45,8 @@ export const layout = (page: { title: string; viewer: Viewer | null; body: Html 
           <a class="brand" href="/">${mark}<span>Ringleader</span></a>
           ${
             page.viewer &&
-            html`<span class="who">${page.viewer.account.name}</span>
+            html`<nav aria-label="Pages"><a href="/mails">Mails</a></nav>
+              <span class="who">${page.viewer.account.name}</span>
               <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>`
           }
         </header>

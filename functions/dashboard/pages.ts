@@ -10,6 +10,7 @@ import { ASSETS, messagePage } from './layout.ts';
 import { FORM_LIMIT, readForm } from './read-form.ts';
 import { beginSession, endSession, fromOurPages, readSession, safeNext, sessionKey } from './session.ts';
 import { signInPage } from './sign-in.ts';
+import { sendMailAgain, showMails, switchMail } from './mail-visits.ts';
 import { createCampaign, move, showCampaign, showCampaigns, showForm, showLive, upload, type Visit } from './visits.ts';
 import type { Viewer } from './words.ts';
 
@@ -66,7 +67,9 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
         return await open(invocation, async (deps) => {
           const session = await readSession(deps, request);
           if (!session) {
-            const next = params['id'] === undefined ? new URL(request.url).pathname : `/campaigns/${params['id']}`;
+            const { pathname } = new URL(request.url);
+            const campaign = /^\/campaigns\/[^/]+/.exec(pathname)?.[0];
+            const next = campaign ?? (pathname.startsWith('/mails') ? '/mails' : pathname);
             return pageAnswer(path === '/' ? 200 : 401, signInPage(safeNext(next), null));
           }
           viewer = session.viewer;
@@ -156,6 +159,9 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
     download('leads.csv', 'Every lead as CSV'),
     download('hot-leads.csv', 'The hot leads as CSV'),
     download('errors.csv', 'The rows that could not be imported, as CSV'),
+    visited('GET', '/mails', 'Which mails go out, and what became of each', (visit) => showMails(visit)),
+    visited('POST', '/mails/preferences', 'Switch a type of mail on or off', switchMail, { 303: null, 400: 'text/html' }),
+    visited('POST', '/mails/:id/send', 'Send a mail again', sendMailAgain, moved),
     visited('POST', `${one}/start`, 'Start', move('start'), moved),
     visited('POST', `${one}/pause`, 'Pause', move('pause'), moved),
     visited('POST', `${one}/resume`, 'Resume', move('resume'), moved),

@@ -90,4 +90,4 @@ export const fromOurPages = (config: Config, request: Request): boolean => {
 
 /** A path of ours to go to after signing in; anything else becomes the first page. */
 export const safeNext = (next: unknown): string =>
-  typeof next === 'string' && /^\/(campaigns\/[0-9a-z-]+)?$/.test(next) ? next : '/';
+  typeof next === 'string' && /^\/(mails|campaigns\/[0-9a-z-]+)?$/.test(next) ? next : '/';

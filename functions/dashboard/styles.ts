@@ -39,6 +39,9 @@ a:hover { text-decoration-color: currentColor; }
 .brand { display: flex; flex: none; align-items: center; gap: 0.5rem; margin-right: auto; font-weight: 700; text-decoration: none; letter-spacing: -0.01em; }
 .mark { width: 1.6rem; height: 1.6rem; fill: none; stroke: currentColor; stroke-width: 4; }
 .mark .dot { fill: #e4572e; stroke: var(--paper); stroke-width: 2; }
+.bar nav { display: flex; gap: 1rem; }
+.bar nav a { color: var(--soft); text-decoration: none; font-weight: 500; }
+.bar nav a:hover { color: var(--ink); }
 .who { color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 footer { color: var(--soft); font-size: 0.875rem; padding-block: 1rem 2rem; border-top: 1px solid var(--line); }
 .heading { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 0.5rem 1rem; margin-bottom: 0.75rem; }
@@ -76,11 +79,11 @@ button:disabled { opacity: 0.45; cursor: not-allowed; }
 
 .pill { display: inline-block; font-size: 0.8rem; font-weight: 600; line-height: 1.4; letter-spacing: 0; padding: 0.1rem 0.6rem; border-radius: 99px; white-space: nowrap; background: var(--grey-bg); color: var(--soft); vertical-align: middle; }
 .pill.active, .pill.calling { background: var(--info-bg); color: var(--info); }
-.pill.completed, .pill.reached { background: var(--good-bg); color: var(--good); }
-.pill.paused, .pill.warm { background: var(--warm-bg); color: var(--warm); }
+.pill.completed, .pill.reached, .pill.sent, .pill.on { background: var(--good-bg); color: var(--good); }
+.pill.paused, .pill.warm, .pill.unknown { background: var(--warm-bg); color: var(--warm); }
 .pill.hot { background: var(--hot-bg); color: var(--hot); }
 .pill.cold { background: var(--cold-bg); color: var(--cold); }
-.pill.invalid, .pill.canceled { background: var(--bad-bg); color: var(--bad); }
+.pill.invalid, .pill.canceled, .pill.failed { background: var(--bad-bg); color: var(--bad); }
 .hot-text { color: var(--hot); font-weight: 600; }
 
 .progress { display: block; height: 0.6rem; border-radius: 99px; overflow: hidden; background: var(--track); }
@@ -118,6 +121,14 @@ button:disabled { opacity: 0.45; cursor: not-allowed; }
 .campaign:hover { border-color: var(--field); }
 .campaign .title { display: flex; flex-wrap: wrap; gap: 0.25rem 0.6rem; align-items: center; font-weight: 650; font-size: 1.05rem; margin-bottom: 0.6rem; overflow-wrap: anywhere; }
 .campaigns + p { margin-top: 1rem; }
+.switches { list-style: none; margin: 0; padding: 0; }
+.switches li { display: flex; align-items: center; justify-content: space-between; gap: 1rem; padding: 0.85rem 0; border-top: 1px solid var(--line); }
+.switches li:first-child { border-top: 0; padding-top: 0; }
+.switches li:last-child { padding-bottom: 0; }
+.switches li > div { min-width: 0; overflow-wrap: anywhere; }
+.switches .hint { margin: 0.2rem 0 0; }
+.switches form { flex: none; margin: 0; }
+h2 + .card { margin-top: 0.75rem; }
 .facts { display: flex; flex-wrap: wrap; gap: 0.1rem 1.2rem; margin-top: 0.5rem; color: var(--soft); font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 
 table { border-collapse: collapse; width: 100%; }

@@ -216,12 +216,12 @@ test('no page is wider than a phone', async () => {
   const { page } = await open({ viewport: { width: 360, height: 740 }, colorScheme: 'dark' });
   await signIn(page, account.key);
   await page.locator('.campaign').waitFor();
-  const paths = ['/', '/campaigns/new', `/campaigns/${id}`];
+  const paths = ['/', '/campaigns/new', `/campaigns/${id}`, '/mails'];
   for (const path of paths) {
     await page.goto(path);
     expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(360);
   }
-  expect(paths).toHaveLength(3);
+  expect(paths).toHaveLength(4);
 });
 
 test('times are written in the account’s zone', async () => {

@@ -43,6 +43,7 @@ const mail = (changes: Partial<Mail> = {}): Mail => ({
   text: 'hello',
   attachments: [{ name: 'Spring_hot_leads.csv', contentType: 'text/csv', base64: 'bmFtZQ0K' }],
   metadata: { notification_id: 'n-1', campaign_id: 'c-1', type: 'campaign_summary' },
+  unsubscribeUrl: 'https://ringleader.example/links/x',
   ...changes,
 });
 const says =
@@ -124,6 +125,11 @@ test('the mail goes out once with token, sender, metadata and attachment, under 
     TextBody: 'hello',
     TrackOpens: false,
     TrackLinks: 'None',
+    MessageStream: 'outbound',
+    Headers: [
+      { Name: 'List-Unsubscribe', Value: '<https://ringleader.example/links/x>' },
+      { Name: 'List-Unsubscribe-Post', Value: 'List-Unsubscribe=One-Click' },
+    ],
     Metadata: { notification_id: 'n-1', campaign_id: 'c-1', type: 'campaign_summary' },
     Attachments: [{ Name: 'Spring_hot_leads.csv', ContentType: 'text/csv', Content: 'bmFtZQ0K' }],
   });
