@@ -1941,7 +1941,7 @@ $$;
 -- ================================================================ account verbs: calls
 
 create function ringleader.fence_calls(p_account uuid, p_now timestamptz, p_token uuid, p_ids jsonb) returns jsonb language plpgsql as $$
-declare r record; w record; v_ids uuid[] := array(select e::uuid from jsonb_array_elements_text(p_ids) e); v_go uuid[] := '{}'; v_new uuid[] := '{}';
+declare r record; v_opens timestamptz; v_ids uuid[] := array(select e::uuid from jsonb_array_elements_text(p_ids) e); v_go uuid[] := '{}'; v_new uuid[] := '{}';
   v_held jsonb := '[]'; v_back jsonb := '[]'; v_campaign uuid; v_zone text; v_reason text;
 begin
   perform ringleader.enter(p_account);
@@ -1966,7 +1966,7 @@ begin
       continue;
     end if;
     if r.kind = 'campaign' and (r.campaign_id, r.zone) is distinct from (v_campaign, v_zone) then
-      select * into w from ringleader.window_after(r.window_days, r.window_start, r.window_end, r.zone, p_now);
+      select w.opens_at into v_opens from ringleader.window_after(r.window_days, r.window_start, r.window_end, r.zone, p_now) w;
       v_campaign := r.campaign_id;
       v_zone := r.zone;
     end if;
@@ -1977,7 +1977,7 @@ begin
       when r.kind = 'direct' then null
       when r.k_status <> 'active' then format('the campaign is %s', r.k_status)
       when r.starts_at > p_now or r.ends_at <= p_now then 'outside starts_at and ends_at'
-      when w.opens_at is null or w.opens_at > p_now then 'outside the calling window'
+      when v_opens is null or v_opens > p_now then 'outside the calling window'
       when r.attempt > r.max_attempts then 'all attempts have been made'
       when r.called_back_at is not null then 'the lead called back' end;
     if v_reason is null then
@@ -2312,11 +2312,15 @@ begin
   return coalesce((select jsonb_agg(jsonb_build_object('lead_id', h.id, 'name', h.name, 'phone', h.phone, 'score', h.score, 'temperature', h.temperature, 'email', h.email,
       'company', h.company, 'call_at', ringleader.iso(h.call_at), 'summary', h.evidence, 'seq', h.nth) order by h.nth)
     from (
-      select l.*, coalesce(c.placed_at, c.created_at) as call_at,
-        row_number() over (order by l.score desc nulls last, coalesce(c.placed_at, c.created_at) desc, l.id) as nth
-      from ringleader.leads l join ringleader.calls c on c.id = l.scored_call
-      where l.campaign_id = p_campaign and l.temperature = 'hot'
-    ) h where h.nth > p_after and h.nth <= p_after + p_limit), '[]');
+      select l.*, p.call_at, p_after + row_number() over (order by l.score desc nulls last, p.call_at desc, l.id) as nth
+      from (
+        -- Narrow rows are sorted; the page alone is read whole.
+        select x.id, coalesce(c.placed_at, c.created_at) as call_at
+        from ringleader.leads x join ringleader.calls c on c.id = x.scored_call
+        where x.campaign_id = p_campaign and x.temperature = 'hot'
+        order by x.score desc nulls last, 2 desc, x.id offset p_after limit p_limit
+      ) p join ringleader.leads l on l.id = p.id
+    ) h), '[]');
 end $$;
 
 -- What the mails beside the summary tell: the campaign, of a hot-lead mail its leads, best first, and of a pause the latest calls that failed.

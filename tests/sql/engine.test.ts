@@ -130,6 +130,13 @@ describe('fence', () => {
     expect(again.call_id).not.toBe(call.call_id);
   });
 
+  test('lets a direct call through that no campaign call stands before', async () => {
+    const { account, agent } = await engine.account();
+    await verbs.requestDirectCall(account, now(), randomUUID(), agent, '+14155550001', null, {});
+    const [call] = await engine.claim();
+    expect((await verbs.fenceCalls(account, now(), randomUUID(), [call!.call_id])).go).toEqual([call!.call_id]);
+  });
+
   test('opens once: the same token hears the same answer, another token hears no', async () => {
     const { account } = await running(1);
     const [call] = await engine.claim();

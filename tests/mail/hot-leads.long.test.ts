@@ -1,0 +1,3 @@
+import { hotLeadTests } from './hot-leads.ts';
+
+await hotLeadTests(50_000);
