@@ -433,7 +433,7 @@ begin
 end $$;
 
 -- The instant at which the clock on the wall of a zone has reached p_local. On a night on which clocks change it may show an hour twice, or
--- never: a window opens at the last time it shows its start and closes at the first time it shows its end, or at the jump that leaves them out.
+-- never: a window opens when its start has come for good and closes when its end is first shown, or at the jump that leaves them out.
 -- So nobody is dialled at an hour that his own clock calls outside. (Postgres alone takes the second of two, and an instant after the jump.)
 create function ringleader.wall_instant(p_local timestamp, p_zone text, p_last boolean) returns timestamptz language plpgsql stable as $$
 declare t timestamptz := p_local at time zone p_zone; v_jump interval; e timestamptz;
@@ -442,17 +442,19 @@ begin
   if v_jump <> '0' then
     return (select min(m) from generate_series(t - v_jump, t, interval '1 minute') m where m at time zone p_zone >= p_local);
   end if;
-  if p_last then return t; end if;
   e := t - (interval '24 hours' - (p_local - ((t - interval '24 hours') at time zone p_zone)));
-  return case when e < t and e at time zone p_zone = p_local then e else t end;
+  if e >= t or e at time zone p_zone <> p_local then return t; end if;
+  -- Shown twice; from the first on nothing earlier is shown again when the clock goes back to this very time.
+  return case when p_last and (t - interval '1 second') at time zone p_zone < p_local then t else e end;
 end $$;
 
 -- The first window that closes after p_at: weekdays (1 = Monday) on which it opens, local times, overnight when the end is not after the start.
--- A day that a zone skipped opens none. Legal hours of a country will be intersected here, and only here.
+-- A day that a zone skipped opens none; a zone that this Postgres does not know has no window, and holds up nobody else. Legal hours of a country will be intersected here, and only here.
 create function ringleader.window_after(p_days int[], p_start time, p_end time, p_zone text, p_at timestamptz, out opens_at timestamptz, out closes_at timestamptz)
 language plpgsql stable as $$
-declare d date := (p_at at time zone p_zone)::date - 2;
+declare d date;
 begin
+  d := (p_at at time zone p_zone)::date - 2;
   for n in 1..18 loop
     if extract(isodow from d)::int = any (p_days) then
       closes_at := ringleader.wall_instant(case when p_end > p_start then d + p_end else d + 1 + p_end end, p_zone, false);
@@ -463,6 +465,9 @@ begin
     end if;
     d := d + 1;
   end loop;
+  opens_at := null;
+  closes_at := null;
+exception when invalid_parameter_value then
   opens_at := null;
   closes_at := null;
 end $$;
@@ -608,7 +613,7 @@ $$;
 create function ringleader.wake_lane(p_account uuid, p_campaign uuid, p_zone text, p_due timestamptz, p_now timestamptz) returns void language plpgsql as $$
 begin
   insert into ringleader.campaign_zones as z (account_id, campaign_id, zone, opens_at, closes_at, next_due_at)
-  select p_account, k.id, p_zone, w.opens_at, w.closes_at, p_due
+  select p_account, k.id, p_zone, coalesce(w.opens_at, p_now + interval '1 hour'), coalesce(w.closes_at, p_now + interval '1 hour'), p_due
   from ringleader.campaigns k
   join ringleader.accounts a on a.id = k.account_id
   cross join lateral ringleader.window_after(k.window_days, k.window_start, k.window_end, coalesce(nullif(p_zone, ''), k.timezone, a.timezone), p_now) w
@@ -631,7 +636,8 @@ begin
     for no key update of cz skip locked
   loop
     select * into w from ringleader.window_after(z.window_days, z.window_start, z.window_end, z.tz, p_now);
-    update ringleader.campaign_zones cz set opens_at = w.opens_at, closes_at = w.closes_at where cz.campaign_id = z.campaign_id and cz.zone = z.zone;
+    -- A zone that is not known stays shut; tried again in an hour.
+    update ringleader.campaign_zones cz set opens_at = coalesce(w.opens_at, p_now + interval '1 hour'), closes_at = coalesce(w.closes_at, p_now + interval '1 hour') where cz.campaign_id = z.campaign_id and cz.zone = z.zone;
   end loop;
 end $$;
 
@@ -726,6 +732,16 @@ begin
   end if;
 end $$;
 
+-- Ends leads that wait in a campaign that is over; so many at a time that a statement is never cut off. The tick goes on with the rest.
+create function ringleader.close_leads(p_campaign uuid, p_status text) returns int language plpgsql as $$
+declare v_n int;
+begin
+  update ringleader.leads l set status = p_status, next_attempt_at = null
+  where l.id in (select x.id from ringleader.leads x where x.campaign_id = p_campaign and x.status = 'waiting' order by x.zone, x.next_attempt_at, x.seq limit 20000);
+  get diagnostics v_n = row_count;
+  return v_n;
+end $$;
+
 -- Since when nothing was dialled in a campaign.
 create function ringleader.silent_since(k ringleader.campaigns) returns timestamptz language sql stable as $$
   select greatest(k.started_at, k.starts_at, k.resumed_at,
@@ -747,9 +763,10 @@ create function ringleader.nothing_dialled_at(k ringleader.campaigns) returns ti
 $$;
 
 -- True when a mail of the account is due: to be sent, or to be looked up.
-create function ringleader.mail_is_due(p_account uuid, p_now timestamptz) returns boolean language sql stable as $$
-  select exists (select from ringleader.notifications n where n.account_id = p_account and n.next_attempt_at <= p_now)
-$$;
+create function ringleader.mail_is_due(p_account uuid, p_now timestamptz) returns boolean language plpgsql stable as $$
+begin
+  return exists (select from ringleader.notifications n where n.account_id = p_account and n.next_attempt_at <= p_now);
+end $$;
 
 -- Owes the account a mail; the same key owes it once.
 create function ringleader.owe_mail(p_account uuid, p_type text, p_campaign uuid, p_part text, p_detail text, p_at timestamptz, p_now timestamptz) returns uuid language plpgsql as $$
@@ -1220,18 +1237,27 @@ begin
     'next_pace_at', ringleader.iso(v_next_pace));
 end $$;
 
+-- What of a tick failed: the step, whose row, and Postgres's code; never the message, which may hold a number or a name.
+create function ringleader.failure(p_step text, p_id uuid, p_sqlstate text) returns jsonb language plpgsql as $$
+begin
+  return jsonb_build_array(jsonb_build_object('step', p_step, 'id', p_id, 'sqlstate', p_sqlstate));
+end $$;
+
 -- The tick's upkeep; p_limit is how many calls the caller can ask the provider about. What fails for one campaign or call is left for the next tick and never stops the others.
 create function ringleader.tick(p_now timestamptz, p_limit int) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
-declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb; v_unfinished boolean;
+declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb; v_unfinished boolean; v_failed jsonb := '[]';
 begin
   perform ringleader.assert_app_role();
   perform ringleader.roll_windows(p_now);
   -- Reservations nobody fenced: whoever claimed them is gone.
   for r in select c.id from ringleader.calls c where c.ended_at is null and c.due_at is null and c.status = 'reserved' and c.lease_until <= p_now
            order by c.id limit 200 for no key update skip locked loop
-    if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then v_done := v_done + 1; end if;
-    v_back := v_back + 1;
+    begin
+      if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then v_done := v_done + 1; end if;
+      v_back := v_back + 1;
+    exception when others then v_failed := v_failed || ringleader.failure('give_back', r.id, sqlstate);
+    end;
   end loop;
   -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later their slot is free.
   -- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
@@ -1240,7 +1266,10 @@ begin
              or ((c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour') and c.looked_at is not null))
            and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
            order by c.id limit 200 for no key update skip locked loop
-    if ringleader.end_call(r.id, 'unknown', coalesce(r.reason, 'the provider did not say what became of it'), null, true, p_now) then v_done := v_done + 1; end if;
+    begin
+      if ringleader.end_call(r.id, 'unknown', coalesce(r.reason, 'the provider did not say what became of it'), null, true, p_now) then v_done := v_done + 1; end if;
+    exception when others then v_failed := v_failed || ringleader.failure('end_call', r.id, sqlstate);
+    end;
   end loop;
   -- More calls have fallen silent than the provider can be asked about in two ticks: their slots are free all the same, and each is asked about in its turn.
   update ringleader.calls c set released_at = p_now
@@ -1248,24 +1277,35 @@ begin
   -- Analyses past their grace, the provider having been asked.
   for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.analysis_due_at <= p_now and c.looked_at is not null
            order by c.id limit 200 for no key update skip locked loop
-    update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
-    if r.campaign_id is not null and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
+    begin
+      update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
+      if r.campaign_id is not null and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
+    exception when others then v_failed := v_failed || ringleader.failure('end_analysis', r.id, sqlstate);
+    end;
   end loop;
   -- Imports whose worker is gone no longer keep their campaign open.
-  for r in update ringleader.imports i set finished_at = p_now where i.finished_at is null and i.lease_until <= p_now returning i.account_id, i.campaign_id loop
-    if (select l.id from ringleader.leads l where l.campaign_id = r.campaign_id limit 1) is not null
-       and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
+  for r in select i.id, i.account_id, i.campaign_id from ringleader.imports i where i.finished_at is null and i.lease_until <= p_now order by i.id for no key update skip locked loop
+    begin
+      update ringleader.imports i set finished_at = p_now where i.id = r.id;
+      if (select l.id from ringleader.leads l where l.campaign_id = r.campaign_id limit 1) is not null
+         and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
+    exception when others then v_failed := v_failed || ringleader.failure('end_import', r.id, sqlstate);
+    end;
   end loop;
   -- Campaigns past their end, and leads left waiting in closed ones.
   for r in select k.id, k.account_id, k.status from ringleader.campaigns k
-           where k.settled_at is null and k.status <> 'draft' and (k.ends_at <= p_now or k.status = 'canceled') order by k.id limit p_limit loop
-    update ringleader.leads l set status = case when r.status = 'canceled' then 'canceled' else 'expired' end, next_attempt_at = null
-    where l.campaign_id = r.id and l.status = 'waiting';
-    get diagnostics v_n = row_count;
-    v_expired := v_expired + v_n;
-    if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
+           where k.settled_at is null and k.status <> 'draft' and (k.ends_at <= p_now or k.status = 'canceled') order by k.id limit 200 loop
+    begin
+      v_n := ringleader.close_leads(r.id, case when r.status = 'canceled' then 'canceled' else 'expired' end);
+      if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
+      v_expired := v_expired + v_n;
+    exception when others then v_failed := v_failed || ringleader.failure('close_campaign', r.id, sqlstate);
+    end;
   end loop;
-  v_done := v_done + ringleader.catch_up(p_now);
+  begin
+    v_done := v_done + ringleader.catch_up(p_now);
+  exception when others then v_failed := v_failed || ringleader.failure('catch_up', null, sqlstate);
+  end;
   -- Remembered answers are kept for two days.
   delete from ringleader.idempotency_keys i where i.created_at <= p_now - interval '2 days';
   v_unfinished := ringleader.forget(p_now, 500);
@@ -1282,7 +1322,7 @@ begin
   select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'agent', ringleader.agent_secrets_json(g), 'provider_call_id', c.provider_call_id,
     'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)))
   into v_look from looked c join ringleader.agents g on g.id = c.agent_id;
-  return jsonb_build_object('look_at', coalesce(v_look, '[]'), 'given_back', v_back, 'expired_leads', v_expired, 'completed', v_done, 'unfinished', v_unfinished,
+  return jsonb_build_object('look_at', coalesce(v_look, '[]'), 'given_back', v_back, 'expired_leads', v_expired, 'completed', v_done, 'unfinished', v_unfinished, 'failed', v_failed,
     'mail_due', exists (select from ringleader.notifications n where n.next_attempt_at <= p_now or (n.status = 'sending' and n.lease_until <= p_now)));
 end $$;
 
@@ -1357,6 +1397,9 @@ begin
      join ringleader.campaigns k on k.id = z.campaign_id join ringleader.agents g on g.id = k.agent_id
      where z.next_due_at < 'infinity' and k.status = 'active' and g.paused_reason is null),
     (select min(k.ends_at) from ringleader.campaigns k where k.settled_at is null and k.status in ('active', 'paused')),
+    -- Leads of a canceled campaign that are still to be ended.
+    (select p_now from ringleader.campaigns k where k.settled_at is null and k.status = 'canceled'
+     and (select l.id from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting' order by l.zone, l.next_attempt_at, l.seq limit 1) is not null limit 1),
     -- Silence in a campaign that nobody dials is told: looked at after a day, and exactly from then on.
     (select min(d.at) from ringleader.campaigns k cross join lateral (select ringleader.silent_since(k) + interval '1 day' as day) s
      cross join lateral (select case when s.day > p_now then s.day else ringleader.nothing_dialled_at(k) end as at) d
@@ -1745,7 +1788,7 @@ begin
   end if;
   update ringleader.campaigns x set status = 'canceled' where x.id = p_id;
   -- Leads on a call end with it; the fence gives reservations back, and the tick catches a lead that went back to waiting meanwhile.
-  update ringleader.leads l set status = 'canceled', next_attempt_at = null where l.campaign_id = p_id and l.status = 'waiting';
+  perform ringleader.close_leads(p_id, 'canceled');
   perform ringleader.complete_if_done(p_account, p_id, p_now);
   return (select ringleader.campaign_json(x) from ringleader.campaigns x where x.id = p_id);
 end $$;
@@ -1898,6 +1941,10 @@ begin
         format('The last call ended %s; the next attempt is due at %s.', coalesce(l.disposition, 'without a result'), ringleader.iso(l.next_attempt_at))));
     end if;
     select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, v_next);
+    if w.opens_at is null then
+      v := v || jsonb_build_array(jsonb_build_object('code', 'unknown_timezone', 'message', format('The time zone %s is not known: nobody is dialled in it.', v_zone)));
+      v_next := null;
+    end if;
     if w.opens_at > v_next then v_next := w.opens_at; end if;
     select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, p_now);
     if w.opens_at > p_now then

@@ -13,6 +13,8 @@ const ASKS = 28;
 /** What one tick does, whoever composed its dependencies. Answers as {@link onTick}. */
 export const tick = async (deps: Deps): Promise<Date | null> => {
   const upkeep = await deps.verbs.tick(deps.now(), LOOKS);
+  for (const { step, id, sqlstate } of upkeep.failed)
+    deps.report('call_dispatch_failed', new Error(`the tick could not ${step}`), { step, row_id: id, code: sqlstate });
   const found = await reconcile(deps, upkeep.look_at);
   if (upkeep.mail_due || found) sweepSoon(deps);
   const { unfinished } = await dispatch(deps, ASKS - upkeep.look_at.length);

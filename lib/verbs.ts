@@ -336,6 +336,8 @@ export const VERBS = {
       completed: z.int(),
       /** More is left to do than one tick does. */
       unfinished: z.boolean(),
+      /** What could not be done, for whom, and Postgres's code; the next tick tries again. */
+      failed: z.array(z.object({ step: z.string(), id: c.Id.nullable(), sqlstate: z.string() })),
       mail_due: z.boolean(),
     }),
   ),

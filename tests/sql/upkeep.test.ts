@@ -1,0 +1,96 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { tick } from '../../functions/dispatch.ts';
+import { dialRig } from '../dial/rig.ts';
+import { testDatabase } from '../support/database.ts';
+import { createEngine, phones } from '../support/engine.ts';
+
+const db = await testDatabase();
+const engine = createEngine(db);
+const { verbs, now } = engine;
+afterEach(() => engine.reset());
+
+const running = async (leads: number, fields: object = {}, cap = 10) => {
+  const owner = await engine.account({ cap });
+  const campaign = await engine.campaign(owner, fields);
+  const ids = await engine.leads(owner.account, campaign, phones(leads));
+  await verbs.startCampaign(owner.account, now(), campaign);
+  return { ...owner, owner, campaign, leads: ids };
+};
+
+/** From here on every change of a lead of this campaign fails, as a bug or a damaged row would make it. */
+const breakCampaign = async (campaign: string): Promise<void> => {
+  await db.pool.query(`create or replace function public.broken() returns trigger language plpgsql as $$
+    begin raise exception using errcode = '22012', message = 'of ' || new.phone; end $$`);
+  await db.pool.query(
+    `create or replace trigger broken before update on ringleader.leads for each row when (new.campaign_id = '${campaign}') execute function public.broken()`,
+  );
+};
+const mend = (): Promise<unknown> => db.pool.query('drop trigger broken on ringleader.leads');
+
+describe('the tick: what fails for one never touches the next', () => {
+  test('a campaign that cannot be ended is told by step, row and code, and all others end in the same tick', async () => {
+    const hour = { ends_at: new Date(now().getTime() + 3_600_000).toISOString() };
+    const all = [await running(2, hour), await running(2, hour), await running(2, hour)];
+    const order = [...all].sort((a, b) => (a.campaign < b.campaign ? -1 : 1));
+    await breakCampaign(order[0]!.campaign);
+    engine.pass(60);
+    const said = await verbs.tick(now(), 16);
+    expect(said).toMatchObject({ expired_leads: 4, completed: 2 });
+    expect(said.failed).toEqual([{ step: 'close_campaign', id: order[0]!.campaign, sqlstate: '22012' }]);
+    const rig = dialRig(verbs, now);
+    await tick(rig.deps);
+    expect(rig.reports).toEqual(['call_dispatch_failed']);
+    await mend();
+    expect(await verbs.tick(now(), 16)).toMatchObject({ expired_leads: 2, completed: 1, failed: [] });
+  });
+
+  test('a reservation that cannot be given back keeps no other from it, and none from being dialled', async () => {
+    const broken = await running(1);
+    const sound = await running(1);
+    const calls = await engine.claim();
+    expect(calls).toHaveLength(2);
+    await breakCampaign(broken.campaign);
+    engine.pass(10);
+    const rig = dialRig(verbs, now);
+    await tick(rig.deps);
+    expect(rig.reports).toEqual(['call_dispatch_failed']);
+    expect(rig.dialled).toHaveLength(1);
+    expect(await verbs.getLead(sound.account, now(), sound.leads[0]!)).toMatchObject({ status: 'calling', attempts: 1 });
+    await mend();
+  });
+
+  test('a zone that this Postgres does not know stays shut, and nobody else waits for it', async () => {
+    const broken = await running(1, { timezone: 'Europe/Paris' });
+    const sound = await running(2);
+    await db.pool.query(`update ringleader.campaigns set timezone = 'Mars/Base' where id = $1`, [broken.campaign]);
+    engine.pass(25 * 60); // its window has to be worked out again
+    const calls = await engine.claim();
+    expect(calls.map((call) => call.account_id)).toEqual([sound.account, sound.account]);
+    expect((await verbs.tick(now(), 16)).failed).toEqual([]);
+    expect(await verbs.explainLead(broken.account, now(), broken.leads[0]!, 1000)).toMatchObject({
+      dialable: false,
+      reasons: [{ code: 'unknown_timezone' }],
+      next_eligible_at: null,
+    });
+  });
+
+  test('a canceled campaign with more leads than one statement may end is ended over several ticks, which are due until then', async () => {
+    const { account, campaign } = await running(1);
+    await db.pool.query(
+      `insert into ringleader.leads (id, account_id, campaign_id, phone, status, next_attempt_at, created_at)
+       select gen_random_uuid(), $1, $2, '+1201' || (2000000 + n), 'waiting', now(), now() from generate_series(1, 45000) n`,
+      [account, campaign],
+    );
+    await verbs.cancelCampaign(account, now(), campaign);
+    let ticks = 0;
+    while ((await verbs.nextDue(now())) === now().toISOString() && ticks < 10) {
+      await verbs.tick(now(), 16);
+      ticks += 1;
+    }
+    expect(ticks).toBe(2);
+    const { rows } = await db.pool.query<{ n: number }>(
+      `select count(*)::int as n from ringleader.leads where status = 'canceled'`,
+    );
+    expect(rows[0]!.n).toBe(45_001);
+  }, 60_000);
+});

@@ -1,0 +1,52 @@
+import fs from 'node:fs';
+import { expect, test } from 'vitest';
+import { testDatabase } from '../support/database.ts';
+import { createWallClock, isOpen } from '../sim/windows.ts';
+
+const db = await testDatabase();
+
+interface Golden {
+  days: number[];
+  start: string;
+  end: string;
+  zone: string;
+  at: string;
+  opens: string;
+  closes: string;
+}
+/** Made by golden/windows.py, which never saw a line of SQL. */
+const GOLDEN = JSON.parse(fs.readFileSync(new URL('golden/windows.json', import.meta.url), 'utf8')) as Golden[];
+
+const windowsOf = async (rows: readonly Golden[]): Promise<{ opens: Date; closes: Date }[]> => {
+  const found = await db.pool.query<{ opens: Date; closes: Date }>(
+    `select w.opens_at as opens, w.closes_at as closes
+     from jsonb_to_recordset($1) as g(nth int, days int[], start time, "end" time, zone text, at timestamptz)
+     cross join lateral ringleader.window_after(g.days, g.start, g."end", g.zone, g.at) w order by g.nth`,
+    [JSON.stringify(rows.map((row, nth) => ({ ...row, nth })))],
+  );
+  return found.rows;
+};
+
+test('windows open and close as another implementation says: overnight, half hours, nights of changing clocks, skipped days, 24:00 (class 22)', async () => {
+  const found = await windowsOf(GOLDEN);
+  expect(found).toHaveLength(GOLDEN.length);
+  expect(GOLDEN.length).toBeGreaterThanOrEqual(300);
+  const wrong = GOLDEN.filter(
+    ({ opens, closes }, i) => found[i]!.opens.toISOString() !== opens || found[i]!.closes.toISOString() !== closes,
+  ).map((row) => ({ ...row, got: found[GOLDEN.indexOf(row)] }));
+  expect(wrong).toEqual([]);
+});
+
+test('nobody is dialled at an hour that the clock on his wall calls outside, on any night of changing clocks', async () => {
+  const clock = createWallClock();
+  const found = await windowsOf(GOLDEN);
+  let looked = 0;
+  for (const [i, row] of GOLDEN.entries()) {
+    const { opens, closes } = found[i]!;
+    for (let at = opens.getTime(); at < closes.getTime(); at += 5 * 60_000) {
+      looked += 1;
+      if (!isOpen(clock, row, row.zone, at)) expect.fail(`${JSON.stringify(row)} was open at ${new Date(at).toISOString()}`);
+    }
+  }
+  expect(looked).toBeGreaterThan(10_000);
+});
