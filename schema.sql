@@ -1423,10 +1423,14 @@ begin
     'waiting_direct_calls', (select count(*) from ringleader.calls c where c.status = 'waiting' and c.due_at is not null),
     'notifications', coalesce((select jsonb_object_agg(s.status, s.n) from (select status, count(*) as n from ringleader.notifications group by 1) s), '{}'),
     'unknown_events', (select count(*) from ringleader.call_events e where e.fate = 'unknown'),
-    'connections', coalesce((select jsonb_agg(jsonb_build_object('state', s.state, 'count', s.n))
-      from (select state, count(*) as n from pg_stat_activity where usename = session_user group by 1) s), '[]'),
     'next_due_at', ringleader.next_due(p_now));
 end $$;
+
+-- The server's own view of our sessions. As the caller, who may see his own: the owner of the system verbs may not.
+create function ringleader.server_sessions(p_now timestamptz) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('state', s.state, 'count', s.n) order by s.state), '[]')
+  from (select a.state, count(*) as n from pg_stat_activity a where a.usename = session_user and a.application_name = 'ringleader' group by 1) s
+$$;
 
 -- ================================================================ account verbs: accounts, keys, preferences
 

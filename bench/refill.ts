@@ -60,6 +60,8 @@ export const refill: Bench = {
         report,
         wake: () => Promise.resolve(),
         handOver: () => Promise.resolve(),
+        counted: () => Promise.resolve(),
+        measured: () => Promise.resolve(null),
         background: createBackground({ report, ctx }),
         ctx,
       };

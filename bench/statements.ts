@@ -64,6 +64,8 @@ const count = async (server: Server, signed: boolean, lines: number, together: b
       report: (type: string) => void reports.push(type),
       wake: () => Promise.resolve(),
       handOver: () => Promise.resolve(),
+      counted: () => Promise.resolve(),
+      measured: () => Promise.resolve(null),
       background: { run: () => undefined, begin: () => undefined },
       ctx: { waitUntil: () => undefined },
     };

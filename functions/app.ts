@@ -113,18 +113,19 @@ const answerOnce = async (
 const answerTo = async (
   route: ApiRoute,
   deps: Deps,
-  wake: Invocation['wake'],
+  invocation: Invocation,
   request: Request,
   given: Record<string, string>,
 ): Promise<Answer> => {
   const account = await authorise(route, deps, request.headers);
   // Before anything is written, so that no tick sleeps over it; after the key, so that strangers keep nobody awake.
-  if (route.method !== 'GET') await wake();
+  if (route.method !== 'GET') await invocation.wake();
   const params = paramsOf(route, given);
   const query: unknown = validate(route.query ?? Nothing, queryOf(new URL(request.url)), 'query');
   const key = route.creates ? idempotencyKey(request.headers) : null;
   const body = await bodyOf(route, request, key !== null);
-  return answerOnce(route, deps, request, key, body, { deps, account, params, query, body: body.value, csv: body.csv });
+  const measured = (): ReturnType<Invocation['measured']> => invocation.measured();
+  return answerOnce(route, deps, request, key, body, { deps, account, params, query, body: body.value, csv: body.csv, measured });
 };
 
 /** The same stream, and a promise of its end: read to the last byte, broken, or given up by the reader. */
@@ -162,7 +163,7 @@ const serve = (route: ApiRoute, invocation: Invocation, request: Request, given:
   const { promise, resolve } = Promise.withResolvers<Response>();
   const name = `${route.method} ${route.path}`;
   const work = withDb(invocation, async (db) => {
-    const answer = await answerTo(route, compose(invocation, db), () => invocation.wake(), request, given);
+    const answer = await answerTo(route, compose(invocation, db), invocation, request, given);
     if (!('stream' in answer)) return resolve(timed(toResponse(answer), db.stats));
     const { stream, ended } = watched(answer.stream);
     resolve(timed(toResponse({ ...answer, stream }), db.stats));

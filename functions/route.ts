@@ -34,6 +34,8 @@ export interface Call<P, Q, B> {
   /** A `text/csv` body as it arrives, and its Content-Length when it had one; null when the body was JSON or absent. */
   csv: CsvBody | null;
   mint: Mint;
+  /** What connections went through in the last 48 hours; null when it cannot be read. */
+  measured: Invocation['measured'];
 }
 
 /** What a handler answers: a JSON body (`undefined` = none), or a stream with its media type. */

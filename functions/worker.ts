@@ -8,9 +8,11 @@ import { createReporter } from '../lib/sentry.ts';
 import { createApp } from './app.ts';
 import { onSweep } from './campaign-complete.ts';
 import { onTick } from './dispatch.ts';
+import { countingMails, openMeter, type MeterNamespace } from './meter.ts';
 import { errorToResponse, secured } from './respond.ts';
 import { handerOver, openSleep, unlessAsleep, waker, type Sleep, type SleeperNamespace } from './sleeper.ts';
 
+export { Meter } from './meter.ts';
 export { Sleeper } from './sleeper.ts';
 
 export interface WorkerOptions {
@@ -48,7 +50,9 @@ export const createWorker = (options: WorkerOptions) => {
   /** @throws {Misconfigured} reported */
   const begin = (env: Env, ctx: Context): Invocation => {
     const began = performance.now();
-    const report = createReporter({ dsn: sentryDsnOf(env, options), ctx });
+    const reported = createReporter({ dsn: sentryDsnOf(env, options), ctx });
+    const meter = openMeter(env.METER as MeterNamespace | undefined, () => options.now(), reported);
+    const report = countingMails(reported, meter, ctx);
     try {
       const config = parseEnv(env, options);
       if (!config.summaryEnabled && !saidOff)
@@ -62,6 +66,8 @@ export const createWorker = (options: WorkerOptions) => {
         wake: waker(sleepOf(env), () => options.now(), report),
         handOver: handerOver(sleepOf(env), () => options.now(), report),
         elapsedMs: () => performance.now() - began,
+        counted: (counts) => meter.counted(counts),
+        measured: () => meter.measured(),
         background: createBackground({ report, ctx }),
         ctx,
       };

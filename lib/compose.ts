@@ -1,8 +1,9 @@
 /** Fills the one seam: turns an invocation and its database into the {@link Deps} that use cases work with. */
 import { createSealer } from './auth.ts';
 import type { Background } from './background.ts';
-import { withDb } from './db.ts';
+import { withDb, type DbCounts } from './db.ts';
 import type { Deps, Report } from './deps.ts';
+import type { Measured } from './domain/connections.ts';
 import type { Config } from './env.ts';
 import { createMailer } from './mail.ts';
 import { createProviders } from './providers/table.ts';
@@ -24,6 +25,10 @@ export interface Invocation {
   handOver(): Promise<void>;
   /** What is left for after the answer. */
   background: Background;
+  /** Remembers, outside the database, what a connection went through. */
+  counted(counts: DbCounts): Promise<void>;
+  /** What connections went through in the last 48 hours; null when it cannot be read, which is reported. */
+  measured(): Promise<Measured | null>;
   ctx: { waitUntil(promise: Promise<unknown>): void };
 }
 

@@ -4,6 +4,7 @@
  */
 import { mayRepeat, misconfiguration, refusedForLack, toDbError, uncommitted } from './db-errors.ts';
 import type { Report } from './deps.ts';
+import { note, type Histogram } from './domain/histogram.ts';
 import { DbError, Misconfigured, type DbFailure } from './errors.ts';
 import type { Log } from './log.ts';
 import type { RetryClass, VerbRunner } from './verbs.ts';
@@ -13,6 +14,8 @@ export interface DbInvocation {
   config: { databaseUrl: string; slowQueryMs: number };
   report: Report;
   ctx: { waitUntil(promise: Promise<unknown>): void };
+  /** Told once, when the connection is closed, what it went through. Never rejects. */
+  counted?(counts: DbCounts): Promise<void>;
 }
 /** All in real milliseconds: the patience of sockets and of the platform, not of the product's clock. */
 export interface DbLimits {
@@ -42,6 +45,17 @@ export interface DbStats {
   lost_in_flight: number;
   connect_failed: number;
   refused_full: number;
+}
+/** How long the statements of one verb took. */
+export interface VerbTimes {
+  /** Of them, those as slow as `SLOW_QUERY_MS`. */
+  slow: number;
+  steps: Histogram;
+}
+/** What a connection went through, with the times of its verbs by name. */
+export interface DbCounts {
+  stats: Readonly<DbStats>;
+  times: Readonly<Record<string, VerbTimes>>;
 }
 export interface Answer {
   rows: unknown[];
@@ -105,6 +119,7 @@ export class DbSession {
     connect_failed: 0,
     refused_full: 0,
   };
+  readonly times: Record<string, VerbTimes> = {};
   readonly #parts: SessionParts;
   #link: Link | undefined;
   #closed = false;
@@ -239,8 +254,11 @@ export class DbSession {
     } finally {
       const ms = Math.round(performance.now() - began);
       this.stats.query_ms += ms;
+      const times = (this.times[verb] ??= { slow: 0, steps: {} });
+      note(times.steps, ms);
       if (ms >= this.#parts.invocation.config.slowQueryMs) {
         this.stats.slow += 1;
+        times.slow += 1;
         this.#parts.log('warning', 'slow_verb', { verb, ms });
       }
     }

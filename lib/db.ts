@@ -5,11 +5,11 @@
  */
 import { neonConfig, Pool, type Client, type PoolClient } from '@neondatabase/serverless';
 import { sessionSurvives } from './db-errors.ts';
-import { DbSession, within, type DbInvocation, type DbLimits, type DbStats, type Link } from './db-session.ts';
+import { DbSession, within, type DbCounts, type DbInvocation, type DbLimits, type DbStats, type Link } from './db-session.ts';
 import { log as platformLog, type Log } from './log.ts';
 import type { VerbRunner } from './verbs.ts';
 
-export type { DbInvocation, DbLimits, DbStats };
+export type { DbCounts, DbInvocation, DbLimits, DbStats };
 
 /** A late write after the server hung up is dropped, not thrown: the driver writes from a timer, where nobody can catch it. */
 class QuietWebSocket extends WebSocket {
@@ -123,10 +123,12 @@ class Connections {
     return openLink(this.#pool, terminated);
   }
 
-  /** Closes the pool behind the invocation's back; a close that fails or hangs is left to the end of the invocation. */
-  end(closing: Promise<void>): void {
+  /** Closes the pool behind the invocation's back; a close that fails or hangs is left to the end of the invocation. `after` is then told. */
+  end(closing: Promise<void>, after: () => Promise<void>): void {
     const all = Promise.allSettled([closing, this.#pool?.end()]);
-    void within(this.#limits.endMs, all).then(() => this.#over.resolve());
+    void within(this.#limits.endMs, all)
+      .then(after)
+      .finally(() => this.#over.resolve());
   }
 }
 
@@ -154,6 +156,9 @@ export const withDb = async <T>(invocation: DbInvocation, work: (db: Db) => Prom
   try {
     return await work(db);
   } finally {
-    connections.end(session.close());
+    connections.end(session.close(), async () => {
+      const { stats, times } = session;
+      if (stats.verbs > 0) await invocation.counted?.({ stats, times });
+    });
   }
 };

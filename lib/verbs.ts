@@ -363,10 +363,11 @@ export const VERBS = {
       waiting_direct_calls: z.int(),
       notifications: z.record(z.string(), z.int()),
       unknown_events: z.int(),
-      connections: z.array(z.object({ state: z.string().nullable(), count: z.int() })),
       next_due_at: c.Instant.nullable(),
     }),
   ),
+  /** The server's own view: this application's sessions by state. */
+  serverSessions: system<[]>()('server_sessions', z.array(z.object({ state: z.string().nullable(), count: z.int() }))),
   /** Earliest instant at which anything may have to be done; null when nothing is pending. */
   nextDue: system<[]>()('next_due', c.Instant.nullable()),
 

@@ -6,6 +6,7 @@ import { createWorker } from '../functions/worker.ts';
 import { useLocalEndpoint } from '../lib/db.ts';
 import { type ClockSetting, createClock } from './clock.ts';
 
+export { Meter } from '../functions/meter.ts';
 export { Sleeper } from '../functions/sleeper.ts';
 
 interface LocalEnv {

@@ -11,6 +11,7 @@ import { FORM_LIMIT, readForm } from './read-form.ts';
 import { beginSession, endSession, fromOurPages, readSession, safeNext, sessionKey } from './session.ts';
 import { signInPage } from './sign-in.ts';
 import { sendMailAgain, showMails, switchMail } from './mail-visits.ts';
+import { beginSystemSession, showSystem, SYSTEM_PATH, systemSignIn } from './system.ts';
 import { createCampaign, move, showCampaign, showCampaigns, showForm, showLive, upload, type Visit } from './visits.ts';
 import type { Viewer } from './words.ts';
 
@@ -97,6 +98,8 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
           const form = await readForm(request, FORM_LIMIT);
           const key = form.get('key');
           const next = safeNext(form.get('next'));
+          const system = typeof key === 'string' ? await beginSystemSession(deps, key.trim()) : null;
+          if (system !== null) return seeOther(SYSTEM_PATH, { 'set-cookie': system });
           const cookie = typeof key === 'string' ? await beginSession(deps, key.trim()) : null;
           if (cookie === null)
             return pageAnswer(401, signInPage(next, 'This key is not valid. Check it for missing characters.'));
@@ -115,6 +118,21 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
     responses: { 303: null, 403: 'text/html' },
     plain: ({ config }, request) =>
       fromOurPages(config, request) ? seeOther('/', { 'set-cookie': endSession(config) }) : foreign(),
+  };
+
+  const system: PlainRoute = {
+    method: 'GET',
+    path: SYSTEM_PATH,
+    tag,
+    summary: 'The system and its connections, for the admin key',
+    responses: HTML,
+    plain: async (invocation, request) => {
+      try {
+        return await open(invocation, async (deps) => (await showSystem(deps, invocation, request)) ?? systemSignIn());
+      } catch (error) {
+        return failed(error, invocation, SYSTEM_PATH, null);
+      }
+    },
   };
 
   /** A download: the API's own export, asked for with the key that the session holds. */
@@ -145,6 +163,7 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
     asset(ASSETS.js),
     signIn,
     signOut,
+    system,
     visited('GET', '/', 'The campaigns, or the page to sign in', showCampaigns),
     visited('GET', '/campaigns/new', 'The form that makes a campaign', showForm),
     visited('POST', '/campaigns', 'Make a campaign from the form', createCampaign, { 303: null, 400: 'text/html' }),

@@ -3,8 +3,10 @@ import { html } from 'hono/html';
 import { alert, layout } from './layout.ts';
 import type { Html } from './words.ts';
 
-/** `next`: where to go afterwards, a path of ours. `error`: why the last try failed. */
-export const signInPage = (next: string, error: string | null): Html =>
+const HINT = 'The key you were shown when the account was made. You stay signed in for 12 hours.';
+
+/** `next`: where to go afterwards, a path of ours. `error`: why the last try failed. `hint`: which key. */
+export const signInPage = (next: string, error: string | null, hint = HINT): Html =>
   layout({
     title: 'Sign in',
     viewer: null,
@@ -24,7 +26,7 @@ export const signInPage = (next: string, error: string | null): Html =>
           spellcheck="false"
           aria-describedby="key-hint"
         />
-        <p class="hint" id="key-hint">The key you were shown when the account was made. You stay signed in for 12 hours.</p>
+        <p class="hint" id="key-hint">${hint}</p>
         <button class="primary">Sign in</button>
       </form>
     </section>`,

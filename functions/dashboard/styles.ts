@@ -150,6 +150,19 @@ td, th { padding: 0.6rem 0.75rem; vertical-align: top; border-bottom: 1px solid 
 .errors td, .errors th { padding: 0.4rem 0.75rem; font-size: 0.9rem; }
 .errors tr:last-child td { border-bottom: 0; }
 
+.figures { background: var(--card); border: 1px solid var(--line); border-radius: 14px; border-spacing: 0; border-collapse: separate; margin-bottom: 1.25rem; }
+.figures tr:last-child td { border-bottom: 0; }
+.figures td { font-size: 0.94rem; }
+.figures .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.figures .hint { display: block; }
+.wide { overflow-x: auto; }
+dl + h2, .tiles + .hint { margin-top: 1rem; }
+.hours { width: 12rem; height: 1.6rem; display: block; }
+.hours rect { fill: var(--calling); }
+.hours .none { fill: var(--track); }
+.pill.met { background: var(--good-bg); color: var(--good); }
+.pill.missed { background: var(--bad-bg); color: var(--bad); }
+
 .stack > * { margin-bottom: 1.1rem; }
 .stack > :last-child { margin-bottom: 0; }
 .field { border: 0; padding: 0; margin: 0 0 1.1rem; min-width: 0; }

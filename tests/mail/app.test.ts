@@ -60,6 +60,8 @@ const invocationOf = (changes: Partial<Config> = {}): { invocation: Invocation; 
     report,
     wake: () => Promise.resolve(),
     handOver: () => Promise.resolve(),
+    counted: () => Promise.resolve(),
+    measured: () => Promise.resolve(null),
     elapsedMs: () => performance.now() - began,
     background,
     ctx,
