@@ -1,13 +1,13 @@
 /** Short mails about a campaign: a few sentences, the leads they are about, the way to the page. */
 import { html, type Html } from './html.ts';
+import { leadRow, mailLead, personal, type MailLead } from './mail-lead.ts';
 import { button, FONT, mailPage } from './mail-page.ts';
 import { isolated, oneLine, shortLine } from './plain-text.ts';
-import { hotLeadsText } from './report.ts';
+import { hotLeadsText, scoreText } from './report.ts';
 import type { ComposedMail } from './summary-mail.ts';
 
-/** Longest reason and evidence shown, in UTF-16 units. */
+/** Longest reason shown, in UTF-16 units. */
 const REASON_LENGTH = 500;
-const EVIDENCE_LENGTH = 200;
 /** Leads listed in one mail; the page has them all. */
 const MAX_LEADS = 20;
 
@@ -39,30 +39,32 @@ interface Notice extends NoticeFrame {
   eyebrow: string;
   /** Sentences; `own` ones are ours, the others come from outside and are isolated. */
   lines: readonly { text: string; own: boolean }[];
-  leads: readonly NoticeLead[];
+  leads: readonly MailLead[];
+  /** Stands above them. */
+  leadsTitle: string;
   /** Why this mail was sent. */
   because: string;
 }
 
-const personal = (text: string): Html => html`<span dir="auto" style="unicode-bidi:isolate">${text}</span>`;
-
-const scoreOf = (lead: NoticeLead): string => (lead.score === null ? 'hot' : String(lead.score));
-
-const leadRow = (lead: NoticeLead): Html => {
-  const evidence = shortLine(lead.evidence ?? '', EVIDENCE_LENGTH);
-  return html`<tr>
-    <td class="line ink" style="padding:10px 0;border-top:1px solid #e6e8ec;${FONT}font-size:15px;line-height:21px;color:#16181d">
-      <strong>${personal(oneLine(lead.name ?? '') || lead.phone)}</strong> · ${lead.phone} · ${scoreOf(lead)}
-      ${evidence === '' ? '' : html`<div class="soft" style="font-size:14px;line-height:20px;color:#5c6370">${personal(evidence)}</div>`}
-    </td>
-  </tr>`;
+const leadText = ({ name, phone, badge, note }: MailLead): string => {
+  const head = `- ${[name === '' ? '' : isolated(name), phone, badge === '' ? '' : `score ${badge}`].filter((part) => part !== '').join(', ')}`;
+  return note === '' ? head : `${head}\n  ${isolated(note)}`;
 };
 
-const leadText = (lead: NoticeLead): string => {
-  const evidence = shortLine(lead.evidence ?? '', EVIDENCE_LENGTH);
-  const head = `- ${isolated(oneLine(lead.name ?? '') || lead.phone)}, ${lead.phone}, ${scoreOf(lead)}`;
-  return evidence === '' ? head : `${head}\n  ${isolated(evidence)}`;
-};
+/** A title above the leads, then each of them. */
+const leadTable = (title: string, leads: readonly MailLead[]): Html =>
+  html`<div class="soft" style="margin:20px 0 0;${FONT}font-size:13px;line-height:20px;color:#5c6370">${title}</div>
+    <table
+      role="presentation"
+      class="line"
+      width="100%"
+      cellpadding="0"
+      cellspacing="0"
+      border="0"
+      style="margin:4px 0 16px;border-top:1px solid #e6e8ec"
+    >
+      ${leads.map(leadRow)}
+    </table>`;
 
 const composeNotice = (notice: Notice): ComposedMail => {
   const name = oneLine(notice.campaignName);
@@ -87,13 +89,7 @@ const composeNotice = (notice: Notice): ComposedMail => {
             (line) =>
               html`<p class="ink" style="margin:0 0 12px;${text}color:#16181d">${line.own ? line.text : personal(line.text)}</p>`,
           )}
-          ${
-            shown.length === 0
-              ? ''
-              : html`<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="margin:0 0 16px">
-                  ${shown.map(leadRow)}
-                </table>`
-          }
+          ${shown.length === 0 ? '' : leadTable(notice.leadsTitle, shown)}
           ${more > 0 ? html`<p class="soft" style="margin:0 0 16px;${text}color:#5c6370">and ${String(more)} more</p>` : ''}
           ${button('Open the campaign', notice.campaignUrl)}
         </td>
@@ -105,7 +101,7 @@ const composeNotice = (notice: Notice): ComposedMail => {
       `${notice.eyebrow}: ${isolated(name)}`,
       '',
       ...notice.lines.map((line) => (line.own ? line.text : isolated(line.text))),
-      ...(shown.length === 0 ? [] : ['', ...shown.map(leadText)]),
+      ...(shown.length === 0 ? [] : ['', `${notice.leadsTitle}:`, ...shown.map(leadText)]),
       ...(more > 0 ? [`and ${more} more`] : []),
       '',
       `The campaign: ${notice.campaignUrl}`,
@@ -125,12 +121,10 @@ export const composePaused = (data: NoticeFrame & { reason: string | null; calls
       { text: shortLine(data.reason ?? '', REASON_LENGTH) || 'No reason was recorded.', own: false },
       { text: 'Nobody is called until this is mended and the campaign goes on.', own: true },
     ],
-    leads: data.calls.map(({ name, phone, disposition, reason }) => ({
-      name,
-      phone,
-      score: null,
-      evidence: reason ?? disposition,
-    })),
+    leads: data.calls.map(({ name, phone, disposition, reason }) =>
+      mailLead({ name, phone, badge: '', note: reason ?? disposition }),
+    ),
+    leadsTitle: 'The latest calls that failed',
     because: 'the campaign was paused',
   });
 
@@ -138,9 +132,13 @@ export const composePaused = (data: NoticeFrame & { reason: string | null; calls
 export const composeHotLeads = (data: NoticeFrame & { leads: readonly NoticeLead[] }): ComposedMail =>
   composeNotice({
     ...data,
+    leads: data.leads.map(({ name, phone, score, evidence }) =>
+      mailLead({ name, phone, badge: scoreText(score), note: evidence }),
+    ),
+    leadsTitle: hotLeadsText(data.leads.length),
     subject: `${hotLeadsText(data.leads.length)} in ${oneLine(data.campaignName)}`,
     eyebrow: data.leads.length === 1 ? 'Hot lead' : 'Hot leads',
-    lines: [{ text: 'The campaign goes on; further hot leads are told of every 15 minutes.', own: true }],
+    lines: [{ text: 'The campaign goes on. Further hot leads follow in one mail every 15 minutes at most.', own: true }],
     because: 'a lead became hot',
   });
 
@@ -157,5 +155,6 @@ export const composeNothingDialled = (data: NoticeFrame & { waiting: number }): 
       },
     ],
     leads: [],
+    leadsTitle: '',
     because: 'nothing was dialled for a day',
   });

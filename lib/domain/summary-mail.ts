@@ -5,14 +5,13 @@
  * adds the dark colours and the phone layout where it is understood.
  */
 import { html, type Html } from './html.ts';
+import { leadRow, mailLead, personal, type MailLead } from './mail-lead.ts';
 import { FONT, mailPage, button } from './mail-page.ts';
-import { isolated, oneLine, shortLine } from './plain-text.ts';
+import { isolated, oneLine } from './plain-text.ts';
 import { dispositionFigures, headFigures, hotLeadsText, scoreText, summarySubject, type CampaignFigures } from './report.ts';
 
 /** How many hot leads the mail shows itself. */
 export const TOP_LEADS = 5;
-/** Longest line of evidence in the mail, in UTF-16 units; the whole of it stands in the CSV. */
-const EVIDENCE_LENGTH = 200;
 
 /** One hot lead as the mail shows it. */
 export interface TopLead {
@@ -43,20 +42,8 @@ export interface ComposedMail {
   text: string;
 }
 
-interface ShownLead {
-  /** Empty when the lead has no name: its number then stands alone. */
-  name: string;
-  phone: string;
-  score: string;
-  evidence: string;
-}
-
-const shown = ({ name, phone, score, summary }: TopLead): ShownLead => ({
-  name: oneLine(name ?? ''),
-  phone,
-  score: scoreText(score),
-  evidence: shortLine(summary ?? '', EVIDENCE_LENGTH),
-});
+const shown = ({ name, phone, score, summary }: TopLead): MailLead =>
+  mailLead({ name, phone, badge: scoreText(score), note: summary });
 
 const hotHeading = (hotLeads: number, shownLeads: number): string =>
   hotLeads > shownLeads ? `Top ${shownLeads} of ${hotLeadsText(hotLeads)}` : hotLeadsText(hotLeads);
@@ -66,9 +53,6 @@ const OUTCOMES = 'Dispositions';
 const OUTCOMES_NOTE = 'Calls, by how they ended';
 
 // ---------------------------------------------------------------- HTML
-
-/** Text of a person's choosing, set apart so that its direction cannot reorder what stands around it. */
-const personal = (text: string): Html => html`<span dir="auto" style="unicode-bidi:isolate">${text}</span>`;
 
 /** A section's title, with a word on its numbers above their column. */
 const heading = (text: string, aside = ''): Html =>
@@ -127,31 +111,6 @@ const dispositionRows = (figures: CampaignFigures): Html[] =>
     </tr>`;
   });
 
-const leadRow = ({ name, phone, score, evidence }: ShownLead): Html =>
-  html`<tr>
-    <td valign="top" style="padding:10px 0">
-      ${name === '' ? '' : html`<div class="ink" style="${FONT}font-size:15px;line-height:21px;font-weight:700;color:#16181d">${personal(name)}</div>`}
-      <div style="${FONT}font-size:14px;line-height:20px">
-        <a class="link" dir="ltr" href="tel:${phone}" style="color:#a3480b;text-decoration:none">${phone}</a>
-      </div>
-      ${evidence === '' ? '' : html`<div class="soft" style="${FONT}font-size:14px;line-height:20px;color:#5c6370">${personal(evidence)}</div>`}
-    </td>
-    <td valign="top" align="right" width="56" style="padding:10px 0 10px 12px">
-      <table role="presentation" cellpadding="0" cellspacing="0" border="0" align="right">
-        <tr>
-          <td
-            class="score"
-            align="center"
-            bgcolor="#fdebd8"
-            style="min-width:36px;padding:4px 8px;border-radius:14px;background:#fdebd8;${FONT}font-size:15px;line-height:20px;font-weight:700;color:#8a3b06"
-          >
-            ${score}
-          </td>
-        </tr>
-      </table>
-    </td>
-  </tr>`;
-
 const listNote = (hotList: HotList, hotLeads: number): Html => {
   const style = `margin:12px 0 0;${FONT}font-size:14px;line-height:20px;color:#5c6370;word-break:break-word`;
   const all = hotLeads === 1 ? 'It' : `All ${hotLeadsText(hotLeads)}`;
@@ -166,7 +125,7 @@ const listNote = (hotList: HotList, hotLeads: number): Html => {
   </p>`;
 };
 
-const hotSection = (data: SummaryMailData, leads: readonly ShownLead[]): Html => {
+const hotSection = (data: SummaryMailData, leads: readonly MailLead[]): Html => {
   if (leads.length === 0) {
     return html`${heading('Hot leads')}
       <p class="soft" style="margin:0;${FONT}font-size:14px;line-height:20px;color:#5c6370">${NO_HOT_LEADS}</p>`;
@@ -179,7 +138,7 @@ const hotSection = (data: SummaryMailData, leads: readonly ShownLead[]): Html =>
     ${listNote(data.hotList, hot)}`;
 };
 
-const composeHtml = (data: SummaryMailData, leads: readonly ShownLead[]): string => {
+const composeHtml = (data: SummaryMailData, leads: readonly MailLead[]): string => {
   const name = oneLine(data.campaignName);
   const calls = dispositionRows(data.figures);
   return mailPage({
@@ -241,7 +200,7 @@ const listLine = (hotList: HotList, hotLeads: number): string[] => {
   return ['', `${all} in the attached file ${hotList.fileName}.`];
 };
 
-const composeText = (data: SummaryMailData, leads: readonly ShownLead[]): string => {
+const composeText = (data: SummaryMailData, leads: readonly MailLead[]): string => {
   const hot = data.figures.hot_leads;
   const calls = columns(dispositionFigures(data.figures));
   const hotLines =
@@ -249,11 +208,11 @@ const composeText = (data: SummaryMailData, leads: readonly ShownLead[]): string
       ? [NO_HOT_LEADS]
       : [
           hotHeading(hot, leads.length),
-          ...leads.flatMap(({ name, phone, score, evidence }, i) => [
+          ...leads.flatMap(({ name, phone, badge, note }, i) => [
             '',
             `${i + 1}. ${name === '' ? '(no name)' : isolated(name)}`,
-            `   ${phone}  score ${score}`,
-            ...(evidence === '' ? [] : [`   ${isolated(evidence)}`]),
+            `   ${phone}  score ${badge}`,
+            ...(note === '' ? [] : [`   ${isolated(note)}`]),
           ]),
           ...listLine(data.hotList, hot),
         ];

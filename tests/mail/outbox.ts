@@ -153,6 +153,45 @@ export const outboxTests = async (size: { campaigns: number; deaths: number }): 
     expect([...deaths.values()].reduce((sum, n) => sum + n, 0)).toBe(size.deaths);
   }, 180_000);
 
+  test('killed at every await of a look-up: what was sent is found, what was not is reported once, nothing is sent again', async () => {
+    const [SENT, LOST] = ['lost@example.com', 'drop@example.com'];
+    /** The sweep that takes it, the question, the record of its answer. */
+    const STEPS = 3;
+    const deaths = new Map<string, number>();
+    let rounds = 0;
+    for (const recipient of [SENT, LOST]) {
+      for (let i = 0; i < 2 * STEPS; i += 1) {
+        const { account, campaign } = await completed(recipient);
+        const reports: Report[] = [];
+        await sweep(depsOf(reports));
+        expect((await summaryOf(account)).status).toBe('unknown');
+        engine.pass(1);
+        const { seam, died } = mortal({ at: 1 + Math.floor(i / 2), side: i % 2 === 0 ? 'before' : 'after' });
+        const where = await Promise.race([died, sweep(depsOf(reports, seam)).then(() => 'nowhere')]);
+        deaths.set(where, (deaths.get(where) ?? 0) + 1);
+        for (let minute = 0; minute < 120; minute += 5) {
+          engine.pass(5);
+          await sweep(depsOf(reports));
+        }
+        const found = recipient === SENT;
+        expect((await summaryOf(account)).status, where).toBe(found ? 'sent' : 'unknown');
+        expect((await received(campaign)).length, where).toBe(found ? 1 : 0);
+        expect(
+          reports.map((report) => report.type),
+          where,
+        ).toEqual(found ? [] : ['campaign_summary_email_failed']);
+        await engine.reset();
+        rounds += 1;
+      }
+    }
+    expect([...deaths.keys()].sort()).toEqual(
+      ['sweepNotifications', 'find', 'recordNotification', 'noteLookup']
+        .flatMap((name) => [`after ${name}`, `before ${name}`])
+        .sort(),
+    );
+    expect(rounds).toBe(12);
+  }, 120_000);
+
   test('every recipient of the inbox ends as its row says (classes 32, 34)', async () => {
     const table: [recipient: string, status: string, mails: number, reports: number][] = [
       ['someone@example.com', 'sent', 1, 0],
