@@ -3,8 +3,8 @@ import { html } from 'hono/html';
 import type * as z from 'zod';
 import type { AccountStatus, Notification, Preferences } from '../../lib/contract.ts';
 import { alert, layout } from './layout.ts';
-import { MAILS, switches } from './preferences.ts';
-import { pill, time, type Html, type Viewer } from './words.ts';
+import { switches } from './preferences.ts';
+import { label, pill, time, type Html, type Viewer } from './words.ts';
 
 export type MailView = z.infer<typeof Notification>;
 
@@ -31,7 +31,7 @@ const about = ({ campaign_id, campaign_name }: MailView): Html =>
 const row = (mail: MailView, viewer: Viewer): Html =>
   html`<li id="m-${mail.id}">
     <div>
-      <b>${MAILS[mail.type].name}</b> ${pill(mail.status)} ${about(mail)}
+      <b>${label(mail.type)}</b> ${pill(mail.status)} ${about(mail)}
       <p class="hint">
         ${time(mail.sent_at ?? mail.created_at, viewer)} to ${mail.recipient}${mail.reason !== null && html`<br />${mail.reason}`}
       </p>

@@ -30,9 +30,10 @@ export const switches = (
     ${types.map((type) => {
       const on = preferences[`${type}_emails`];
       const { name, when } = MAILS[type];
+      const goesOut = on && !configuredOff.includes(type);
       return html`<li id="mail-${type}">
         <div>
-          <b>${name}</b> <span class="pill ${on ? 'on' : ''}">${on ? 'On' : 'Off'}</span>
+          <b>${name}</b> <span class="pill ${goesOut ? 'on' : ''}">${goesOut ? 'On' : 'Off'}</span>
           <p class="hint">
             ${when}${configuredOff.includes(type) && ' The deployment has switched them off (EMAIL_CAMPAIGN_SUMMARY_ENABLED).'}
           </p>

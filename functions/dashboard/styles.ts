@@ -219,6 +219,8 @@ progress { width: 100%; height: 0.6rem; margin-top: 0.75rem; accent-color: var(-
   .leads .evidence:empty { display: none; }
 }
 @media (max-width: 30rem) {
+  #history li { flex-wrap: wrap; }
+  #history li > div { flex: 1 1 100%; }
   .tiles.small { grid-template-columns: repeat(2, 1fr); }
   .tile { padding: 0.5rem 0.7rem; }
   .calls .fact { margin: 0 0.9rem 0 0; }

@@ -196,5 +196,5 @@ export const hotLeadTests = async (many: number): Promise<void> => {
     expect(bytes).toBeGreaterThan(many * EVIDENCE);
     // What is held beside the ids already seen: one page, however large the file.
     expect(Math.max(...reading.pages) - before).toBeLessThan(16);
-  }, 180_000);
+  }, 600_000);
 };

@@ -78,7 +78,7 @@ export const outboxTests = async (size: { campaigns: number; deaths: number }): 
     const counts = await Promise.all(campaigns.map(async (campaign) => (await received(campaign)).length));
     expect(counts).toEqual(campaigns.map(() => 1));
     expect(reports).toEqual([]);
-  }, 120_000);
+  }, 600_000);
 
   /** Where a worker dies: before or after the nth thing it asks of the world. */
   interface Death {
@@ -151,7 +151,7 @@ export const outboxTests = async (size: { campaigns: number; deaths: number }): 
         .sort(),
     );
     expect([...deaths.values()].reduce((sum, n) => sum + n, 0)).toBe(size.deaths);
-  }, 180_000);
+  }, 900_000);
 
   test('killed at every await of a look-up: what was sent is found, what was not is reported once, nothing is sent again', async () => {
     const [SENT, LOST] = ['lost@example.com', 'drop@example.com'];
@@ -190,7 +190,7 @@ export const outboxTests = async (size: { campaigns: number; deaths: number }): 
         .sort(),
     );
     expect(rounds).toBe(12);
-  }, 120_000);
+  }, 600_000);
 
   test('every recipient of the inbox ends as its row says (classes 32, 34)', async () => {
     const table: [recipient: string, status: string, mails: number, reports: number][] = [
@@ -220,5 +220,5 @@ export const outboxTests = async (size: { campaigns: number; deaths: number }): 
       rows += 1;
     }
     expect(rows).toBe(7);
-  }, 120_000);
+  }, 600_000);
 };
