@@ -99,6 +99,48 @@ test.each(cases)('$fault: $status', { timeout: 90_000 }, async ({ inject, ask, s
 });
 test('every fault was tried', () => expect(cases).toHaveLength(11));
 
+/** A write that waits at the server, and what becomes of it when its connection goes. */
+const whileItRuns = async (act: () => Promise<void> | void): Promise<Response> => {
+  const blocker = await rig.database.pool.connect();
+  await blocker.query('begin');
+  await blocker.query('lock table ringleader.idempotency_keys in access exclusive mode');
+  const answer = write();
+  await until('the write waits', async () => {
+    const waiting = await rig.database.pool.query(
+      "select 1 from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'",
+      [rig.database.name],
+    );
+    return waiting.rowCount === 1;
+  });
+  await act();
+  const response = await answer;
+  await blocker.query('rollback');
+  blocker.release();
+  return response;
+};
+const underWay: [fault: string, act: () => Promise<void> | void][] = [
+  ['terminated by the server', () => rig.terminate()],
+  ['TCP dropped behind the front door', () => faults.dropTcp()],
+  ['frozen', () => faults.freeze()],
+];
+test.each(underWay)('%s under a write: 503, and its outcome is reported as unknown', { timeout: 90_000 }, async (_, act) => {
+  expect((await whileItRuns(act)).status).toBe(503);
+  await until('it is reported', async () => (await rig.events()).length > 0);
+  await settled();
+  expect(await seen()).toEqual([lost]);
+});
+
+test('a read-only database refuses a write for what it is, and reads go on', { timeout: 90_000 }, async () => {
+  const { pool, name } = rig.database;
+  await pool.query(`alter database ${name} set default_transaction_read_only = on`);
+  expect((await read()).status).toBe(200);
+  expect((await write()).status).toBe(503);
+  await pool.query('begin; set transaction read write; alter database ' + name + ' reset default_transaction_read_only; commit');
+  await until('it is reported', async () => (await rig.events()).length > 0);
+  await settled();
+  expect(await seen()).toEqual([{ ...lost, outcome: 'rejected' }]);
+});
+
 test(
   'an idle connection that is terminated while its invocation lasts is exactly one warning, and the work goes on (class 1)',
   { timeout: 90_000 },
