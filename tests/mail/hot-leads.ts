@@ -111,6 +111,14 @@ export const hotLeadTests = async (many: number): Promise<void> => {
     }
     const mail = (await mailed()).find(({ metadata }) => metadata['type'] === 'campaign_summary');
     expect(mail?.subject).toMatch(new RegExp(` — ${TEXTS.length} hot leads$`));
+    // In pages, however small, they come in the same order.
+    const inPages: string[] = [];
+    for (let after = 0; after < TEXTS.length; after += 4) {
+      for (const lead of (await verbs.hotLeads(owner.account, now(), campaign, after, 4))!) inPages.push(lead.lead_id);
+    }
+    const atOnce = (await verbs.hotLeads(owner.account, now(), campaign, 0, 1000))!;
+    expect(inPages).toEqual(atOnce.map((lead) => lead.lead_id));
+    expect(atOnce.map((lead) => lead.seq)).toEqual(TEXTS.map((_, i) => i + 1));
     const bytes = Buffer.from(mail?.attachments[0]?.base64 ?? '', 'base64');
     expect([...bytes.subarray(0, 3)]).toEqual([0xef, 0xbb, 0xbf]);
 
