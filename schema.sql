@@ -1260,10 +1260,11 @@ begin
     end;
   end loop;
   -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later their slot is free.
+  -- (Asked by an earlier tick: this one may be the same again, after a lost answer.)
   -- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
   for r in select c.id, c.reason from ringleader.calls c where c.ended_at is null and c.due_at is null
-           and ((c.lease_until <= p_now - interval '2 minutes' and c.looked_at >= c.lease_until)
-             or ((c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour') and c.looked_at is not null))
+           and ((c.lease_until <= p_now - interval '2 minutes' and c.looked_at >= c.lease_until and c.looked_at < p_now)
+             or ((c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour') and c.looked_at < p_now))
            and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
            order by c.id limit 200 for no key update skip locked loop
     begin
@@ -1275,7 +1276,7 @@ begin
   update ringleader.calls c set released_at = p_now
   where c.lease_until <= p_now - interval '2 minutes' and c.reserved_at is not null and c.released_at is null and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress');
   -- Analyses past their grace, the provider having been asked.
-  for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.analysis_due_at <= p_now and c.looked_at is not null
+  for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.analysis_due_at <= p_now and c.looked_at < p_now
            order by c.id limit 200 for no key update skip locked loop
     begin
       update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
