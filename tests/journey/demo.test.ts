@@ -14,7 +14,7 @@ interface Created {
 test('the example CSV goes in, calls go out, webhooks come back, and the mail in the inbox is right to the row', async () => {
   const scene = await openScene();
   const [campaign] = await scene.all<CampaignOut>('/v1/campaigns');
-  await scene.until([campaign.id], 'completed', 120_000);
+  await scene.until([campaign.id], 'completed', 300_000);
   const rules = { maxAttempts: 3, noAnswer: true, busy: true, unknown: false };
   expect(await compareLeads(scene, campaign.id, rules, true)).toBe(60);
   await compareMail(scene, campaign.id);
@@ -41,4 +41,4 @@ test('the example CSV goes in, calls go out, webhooks come back, and the mail in
     seen.add(to);
   }
   expect(seen.size).toBe(60);
-}, 240_000);
+}, 480_000);

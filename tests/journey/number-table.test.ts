@@ -11,7 +11,7 @@ test('every row of the number table ends as it says, under all caps, nobody twic
     await scene.campaign('First half', numbers('+1415555', 100), { max_concurrent_calls: 5, retry }),
     await scene.campaign('Other half', numbers('+1415556', 50), { max_concurrent_calls: 3, retry }),
   ];
-  await scene.until(ids, 'completed', 120_000);
+  await scene.until(ids, 'completed', 300_000);
   expect(await compareLeads(scene, ids[0], rules, true)).toBe(100);
   expect(await compareLeads(scene, ids[1], rules, true)).toBe(50);
   const stats = await scene.stats();
@@ -19,4 +19,4 @@ test('every row of the number table ends as it says, under all caps, nobody twic
   expect(stats.max_live).toBeLessThanOrEqual(7);
   for (const id of ids) await compareMail(scene, id);
   expect(await scene.summaries()).toHaveLength(2);
-}, 240_000);
+}, 480_000);
