@@ -36,6 +36,8 @@ export interface ProxyCounters {
   bytesFromServer: number;
   /** Runs of bytes in one direction, over all connections: a question and its answer are two flights, or one round trip. */
   flights: number;
+  /** By {@link ProxyFaults.killSome}. */
+  killed: number;
 }
 /** Cut the connection when these bytes come by. They are not forwarded: `client` loses the question, `server` the answer. */
 export interface Cut {
@@ -46,6 +48,11 @@ export interface Cut {
   times?: number;
   /** One in so many that match (default 1, every one), beginning with the last of the first so many. */
   every?: number;
+}
+export interface Kill {
+  oneIn: number;
+  withinMs: number;
+  random: () => number;
 }
 export interface ProxyFaults {
   /** Closes every WebSocket that is open. */
@@ -64,6 +71,8 @@ export interface ProxyFaults {
   /** One-way delay of every message, to make round trips visible. */
   latency(ms: number): void;
   cutOn(cut: Cut): void;
+  /** Kills one in so many new connections, each at a random moment of so many milliseconds; `random` is uniform in [0, 1). */
+  killSome(kill: Kill | null): void;
   /** Back to normal; what was frozen flows again. */
   clear(): void;
 }
@@ -101,6 +110,7 @@ interface FaultState {
   connectDelay: number;
   latency: number;
   cuts: (Cut & { left: number; seen: number })[];
+  kill: Kill | null;
 }
 const noFaults = (): FaultState => ({
   frozen: false,
@@ -109,6 +119,7 @@ const noFaults = (): FaultState => ({
   connectDelay: 0,
   latency: 0,
   cuts: [],
+  kill: null,
 });
 
 const later = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
@@ -129,7 +140,7 @@ const drop = (ws: WebSocket, how: DropHow): void => {
 export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonProxy> => {
   const tunnels = new Set<Tunnel>();
   const log: ProxyLogLine[] = [];
-  const counts = { opened: 0, closed: 0, openMax: 0, refused: 0, bytesFromClient: 0, bytesFromServer: 0, flights: 0 };
+  const counts = { opened: 0, closed: 0, openMax: 0, refused: 0, bytesFromClient: 0, bytesFromServer: 0, flights: 0, killed: 0 };
   let faults = noFaults();
   let held: (() => void)[] = [];
 
@@ -173,12 +184,27 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
     });
   };
 
+  /** Decides whether, when and how a new connection is to die. */
+  const doom = (tunnel: Tunnel): void => {
+    const { kill } = faults;
+    if (kill === null || kill.random() * kill.oneIn >= 1) return;
+    const how = Math.floor(kill.random() * 4);
+    setTimeout(() => {
+      if (!tunnels.has(tunnel)) return;
+      counts.killed += 1;
+      note(tunnel.id, 'fault', 'killed at random');
+      if (how === 3) tunnel.tcp?.destroy();
+      else drop(tunnel.ws, ([1000, 1001, 'reset'] as const)[how] ?? 'reset');
+    }, kill.random() * kill.withinMs);
+  };
+
   /** Reads the startup packet, then joins the WebSocket to Postgres. */
   const open = (ws: WebSocket): void => {
     const tunnel: Tunnel = { id: ++counts.opened, ws, tcp: undefined, lastFrom: undefined };
     tunnels.add(tunnel);
     counts.openMax = Math.max(counts.openMax, tunnels.size);
     note(tunnel.id, 'opened', '');
+    doom(tunnel);
     let early = Buffer.alloc(0);
     let started = false;
 
@@ -298,6 +324,9 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
       },
       cutOn: (cut) => {
         faults.cuts.push({ ...cut, left: cut.times ?? 1, seen: 0 });
+      },
+      killSome: (kill) => {
+        faults.kill = kill;
       },
       clear: () => {
         thaw();
