@@ -1372,7 +1372,7 @@ begin
     update ringleader.notifications x set next_attempt_at = p_now + interval '10 minutes' from due where x.id = due.id returning x.*
   )
   select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'account_id', t.account_id, 'campaign_id', t.campaign_id, 'type', t.type,
-    'last', t.lookups = 3, 'overdue', coalesce(t.requested_at, t.created_at) <= p_now - interval '2 days')), '[]') into v_look from taken t;
+    'nth', t.lookups, 'last', t.lookups = 3, 'overdue', coalesce(t.requested_at, t.created_at) <= p_now - interval '2 days')), '[]') into v_look from taken t;
   return jsonb_build_object('taken', v_taken, 'look_up', v_look, 'completed', v_done);
 end $$;
 
@@ -2322,8 +2322,9 @@ begin
   return to_jsonb(v_status);
 end $$;
 
--- A look-up that found nothing: the next one, or none any more (p_last: whatever their number). True when that was the last.
-create function ringleader.note_lookup(p_account uuid, p_now timestamptz, p_id uuid, p_last boolean) returns jsonb language plpgsql as $$
+-- The look-up p_nth found nothing: the next one, or none any more (p_last: whatever their number). True when that was the last. A
+-- worker that stalled over a look-up must not count a later one, whose failure it did not report.
+create function ringleader.note_lookup(p_account uuid, p_now timestamptz, p_id uuid, p_nth int, p_last boolean) returns jsonb language plpgsql as $$
 declare n ringleader.notifications;
 begin
   perform ringleader.enter(p_account);
@@ -2331,8 +2332,8 @@ begin
   if n.id is null or n.status <> 'unknown' then return 'false'; end if;
   update ringleader.notifications x set lookups = x.lookups + 1, next_attempt_at = case when not p_last then
     p_now + case x.lookups when 0 then interval '4 minutes' when 1 then interval '10 minutes' when 2 then interval '45 minutes' end end
-  where x.id = n.id returning * into n;
-  return to_jsonb(n.next_attempt_at is null);
+  where x.id = n.id and x.lookups = p_nth;
+  return to_jsonb((select x.next_attempt_at is null from ringleader.notifications x where x.id = n.id));
 end $$;
 
 create function ringleader.summary_data(p_account uuid, p_now timestamptz, p_campaign uuid) returns jsonb language plpgsql as $$

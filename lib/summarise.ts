@@ -203,12 +203,12 @@ const lookUp = async (deps: MailDeps, mail: MailToLookUp): Promise<void> => {
           context,
         );
       }
-      await deps.verbs.noteLookup(mail.account_id, deps.now(), mail.id, false);
+      await deps.verbs.noteLookup(mail.account_id, deps.now(), mail.id, mail.nth, false);
     }
   } catch (error) {
     // Asked again when its lease is over; after two days of silence the mail is given up for lost.
     deps.report(mail.overdue ? errorType(mail, 'send') : 'background_task_failed', error, { ...context, stage: 'look_up' });
-    if (mail.overdue) await deps.verbs.noteLookup(mail.account_id, deps.now(), mail.id, true);
+    if (mail.overdue) await deps.verbs.noteLookup(mail.account_id, deps.now(), mail.id, mail.nth, true);
   }
 };
 

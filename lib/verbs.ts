@@ -203,6 +203,8 @@ export const MailToLookUp = z.object({
   account_id: c.Id,
   campaign_id: c.Id.nullable(),
   type: z.enum(c.NOTIFICATION_TYPES),
+  /** How often it was looked up before. */
+  nth: z.int(),
   /** When it is not found this time either, it stays unknown until a person decides. */
   last: z.boolean(),
   /** The mail provider could not be asked for days: if it cannot be asked this time either, that was the last try. */
@@ -503,8 +505,8 @@ export const VERBS = {
   recordNotification: account<
     [id: string, result: 'sent' | 'failed' | 'unknown' | 'again', reason: string | null, messageId: string | null]
   >()('record_notification', c.Notification.shape.status.nullable()),
-  /** A look-up found nothing (`last`: and there will be no other). True when it was the last one: the mail stays `unknown` until a person decides. */
-  noteLookup: account<[id: string, last: boolean]>()('note_lookup', Flag, 'once'),
+  /** The look-up `nth` found nothing (`last`: and there will be no other). True when it was the last one: the mail stays `unknown` until a person decides. */
+  noteLookup: account<[id: string, nth: number, last: boolean]>()('note_lookup', Flag),
   summaryData: account<[campaign: string]>()('summary_data', SummaryData.nullable()),
   /** What the mails beside the summary tell. */
   noticeData: account<[notification: string]>()('notice_data', NoticeData.nullable()),

@@ -297,6 +297,7 @@ test('a mail of unknown end is looked up and never sent again: found it is sent,
     account_id: ACCOUNT,
     campaign_id: CAMPAIGN,
     type: 'campaign_summary',
+    nth: 0,
     last: false,
     overdue: false,
   };
