@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { openScene } from './scene.ts';
-import { compareLeads, compareMail, numbers } from './table.ts';
+import { compareLeads, compareMail, mostAtOnce, numbers } from './table.ts';
 
 test('every row of the number table ends as it says, under all caps, nobody twice, nobody left behind, one right mail each', async () => {
   const scene = await openScene('--no-demo');
@@ -17,6 +17,8 @@ test('every row of the number table ends as it says, under all caps, nobody twic
   const stats = await scene.stats();
   expect(stats).toMatchObject({ ceiling_violations: 0, duplicate_creates: 0, dials_while_on_a_call: 0 });
   expect(stats.max_live).toBeLessThanOrEqual(7);
+  expect(await mostAtOnce(scene, ids[0])).toBeLessThanOrEqual(5);
+  expect(await mostAtOnce(scene, ids[1])).toBeLessThanOrEqual(3);
   for (const id of ids) await compareMail(scene, id);
   expect(await scene.summaries()).toHaveLength(2);
 }, 480_000);

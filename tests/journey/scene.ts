@@ -34,6 +34,7 @@ export interface MailOut {
 }
 export interface Stats {
   calls_created: number;
+  live: number;
   max_live: number;
   ceiling_violations: number;
   duplicate_creates: number;
@@ -58,6 +59,8 @@ export interface Scene {
   campaign(name: string, phones: readonly string[], fields: object): Promise<string>;
   /** Resolves when all of them have the status. @throws with where they stand, at the deadline (real ms) */
   until(ids: readonly string[], status: string, ms: number): Promise<void>;
+  /** What a path of the phone network shows. */
+  network<T>(path: string): Promise<T>;
   stats(): Promise<Stats>;
   mails(): Promise<MailOut[]>;
   summaries(): Promise<MailOut[]>;
@@ -147,6 +150,7 @@ const openSceneIn = async (dataDir: string, args: readonly string[]): Promise<Sc
         await nap(500);
       }
     },
+    network: (route) => get(`${ready.phone_network_url}${route}`),
     stats: () => get<Stats>(`${ready.phone_network_url}/stats`),
     mails,
     summaries: async () => (await mails()).filter((mail) => mail.Metadata.type === 'campaign_summary'),

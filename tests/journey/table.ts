@@ -2,6 +2,7 @@
 import { Client } from 'pg';
 import { expect } from 'vitest';
 import { readCsv } from '../mail/rfc4180.ts';
+import type { CallRecord } from '../../local/phone-network/exchange.ts';
 import { expectedEnd, type Rules } from './digits.ts';
 import { type CampaignOut, type LeadOut, type MailOut, type Scene, summaryOf } from './scene.ts';
 
@@ -20,6 +21,24 @@ export const compareLeads = async (scene: Scene, campaign: string, rules: Rules,
   });
   expect(wrong).toEqual([]);
   return leads.length;
+};
+
+/** From which event on a line is free, in Bolna's words. */
+const FREE = /^(call-disconnected|no-answer|busy|failed|stopped)$/;
+
+/** The most calls of a campaign at Bolna that were on the line at one time, by the network's own records. */
+export const mostAtOnce = async (scene: Scene, campaign: string): Promise<number> => {
+  const calls = await scene.network<CallRecord[]>('/calls');
+  const steps = calls.flatMap(({ user_data, execution_id, received_at, events }) => {
+    const mine = (user_data as Record<string, unknown> | null)?.['campaign_id'] === campaign && execution_id !== null;
+    const end = events.find(({ status }) => FREE.test(status))?.at ?? '9999';
+    return mine ? [[received_at, 1] as const, [end, -1] as const] : [];
+  });
+  expect(steps.length).toBeGreaterThan(0);
+  // An end and a beginning at the same instant do not overlap.
+  steps.sort(([a, up], [b, other]) => (a === b ? up - other : a < b ? -1 : 1));
+  let live = 0;
+  return Math.max(...steps.map(([, step]) => (live += step)));
 };
 
 const figure = (text: string, label: string): string | undefined =>
