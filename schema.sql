@@ -1904,9 +1904,93 @@ begin
     from (select * from ringleader.import_errors x where x.campaign_id = p_campaign and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) e), '[]');
 end $$;
 
--- Why a lead is not being dialled now, and when it will be: the same rules as the claim and the fence, said in words.
+-- One reason, as the API shows it.
+create function ringleader.why(p_code text, p_message text) returns jsonb language sql immutable as $$
+  select jsonb_build_array(jsonb_build_object('code', p_code, 'message', p_message))
+$$;
+
+-- What holds up all leads of a campaign that could be dialled now: caps and paces that are used up.
+create function ringleader.busy_reasons(k ringleader.campaigns, a ringleader.accounts, p_system_cap int, p_now timestamptz) returns jsonb language plpgsql stable as $$
+declare v jsonb := '[]';
+begin
+  if (select count(*) from ringleader.calls c where c.campaign_id = k.id and c.account_id = a.id and c.reserved_at is not null and c.released_at is null)
+     >= coalesce(k.max_concurrent_calls, 2147483647) then
+    v := v || ringleader.why('campaign_cap', format('All %s calls of the campaign are in use.', k.max_concurrent_calls));
+  end if;
+  if (select count(*) from ringleader.calls c where c.account_id = a.id and c.reserved_at is not null and c.released_at is null) >= a.max_concurrent_calls then
+    v := v || ringleader.why('account_cap', format('All %s calls of the account are in use.', a.max_concurrent_calls));
+  end if;
+  if ringleader.system_is_full(p_system_cap) then
+    v := v || ringleader.why('system_cap', 'All calls of the system are in use.');
+  end if;
+  if (a.calls_per_second is not null and a.pace_at > p_now) or (k.calls_per_second is not null and k.pace_at > p_now) then
+    v := v || ringleader.why('pace', 'The calls-per-second pace allows the next call in a moment.');
+  end if;
+  return v;
+end $$;
+
+-- Why leads that are alike are not dialled now, and when they will be: the same rules as the claim and the fence, said in words. Of p_lead only status,
+-- attempts, disposition, next_attempt_at and timezone count; p_busy: what busy_reasons says of their campaign.
+create function ringleader.explain_alike(k ringleader.campaigns, a ringleader.accounts, g ringleader.agents, p_lead ringleader.leads, p_suppressed boolean, p_in_call boolean, p_busy jsonb, p_now timestamptz,
+  out reasons jsonb, out next_at timestamptz) language plpgsql stable as $$
+declare w record; v_zone text := coalesce(p_lead.timezone, k.timezone, a.timezone); v_open boolean := false;
+begin
+  reasons := '[]';
+  if p_lead.status = 'calling' then
+    reasons := reasons || ringleader.why('number_in_call', 'A call to this lead is under way.');
+  elsif p_lead.status = 'suppressed' or p_suppressed then
+    reasons := reasons || ringleader.why('suppressed', 'The number is on the suppression list.');
+  elsif p_lead.status = 'unreached' and p_lead.attempts >= k.max_attempts then
+    reasons := reasons || ringleader.why('attempts_used', format('All %s attempts have been made.', k.max_attempts));
+  elsif p_lead.status <> 'waiting' then
+    reasons := reasons || ringleader.why('lead_final', format('The lead is %s; it will not be dialled again.', p_lead.status));
+  else
+    v_open := true;
+  end if;
+  if k.status <> 'active' then
+    reasons := reasons || ringleader.why('campaign_not_active', format('The campaign is %s.', k.status));
+    v_open := false;
+  end if;
+  if k.ends_at <= p_now then
+    reasons := reasons || ringleader.why('ended', format('The campaign ended at %s.', ringleader.iso(k.ends_at)));
+    v_open := false;
+  end if;
+  if k.starts_at > p_now then
+    reasons := reasons || ringleader.why('not_started', format('The campaign starts at %s.', ringleader.iso(k.starts_at)));
+  end if;
+  if not v_open then return; end if;
+  next_at := greatest(p_now, p_lead.next_attempt_at, k.starts_at);
+  if p_lead.next_attempt_at > p_now then
+    reasons := reasons || ringleader.why('waiting_for_retry',
+      format('The last call ended %s; the next attempt is due at %s.', coalesce(p_lead.disposition, 'without a result'), ringleader.iso(p_lead.next_attempt_at)));
+  end if;
+  select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, next_at);
+  if w.opens_at is null then
+    reasons := reasons || ringleader.why('unknown_timezone', format('The time zone %s is not known: nobody is dialled in it.', v_zone));
+    next_at := null;
+  end if;
+  if w.opens_at > next_at then next_at := w.opens_at; end if;
+  select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, p_now);
+  if w.opens_at > p_now then
+    reasons := reasons || ringleader.why('outside_campaign_window',
+      format('It is %s in %s; the calling window next opens at %s.', to_char(p_now at time zone v_zone, 'HH24:MI'), v_zone, ringleader.iso(w.opens_at)));
+  end if;
+  if k.ends_at <= next_at then next_at := null; end if;
+  if p_in_call then
+    reasons := reasons || ringleader.why('number_in_call', 'Another call to this number is under way.');
+  end if;
+  if g.paused_reason is not null then
+    reasons := reasons || ringleader.why('provider_paused', 'The provider refused the account: ' || g.paused_reason);
+    next_at := null;
+  elsif g.hold_until > p_now then
+    reasons := reasons || ringleader.why('provider_paused', format('The provider asked to wait until %s.', ringleader.iso(g.hold_until)));
+    next_at := greatest(next_at, g.hold_until);
+  end if;
+  reasons := reasons || p_busy;
+end $$;
+
 create function ringleader.explain_lead(p_account uuid, p_now timestamptz, p_id uuid, p_system_cap int) returns jsonb language plpgsql as $$
-declare l ringleader.leads; k ringleader.campaigns; a ringleader.accounts; g ringleader.agents; w record; v jsonb := '[]'; v_next timestamptz; v_zone text; v_open boolean := true;
+declare l ringleader.leads; k ringleader.campaigns; a ringleader.accounts; g ringleader.agents; e record;
 begin
   perform ringleader.enter(p_account);
   select * into l from ringleader.leads x where x.account_id = p_account and x.id = p_id;
@@ -1914,74 +1998,96 @@ begin
   select * into k from ringleader.campaigns x where x.id = l.campaign_id;
   select * into a from ringleader.accounts x where x.id = p_account;
   select * into g from ringleader.agents x where x.id = k.agent_id;
-  v_zone := coalesce(l.timezone, k.timezone, a.timezone);
-  if l.status = 'calling' then
-    v := v || jsonb_build_array(jsonb_build_object('code', 'number_in_call', 'message', 'A call to this lead is under way.'));
-    v_open := false;
-  elsif l.status = 'suppressed' or exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = l.phone) then
-    v := v || jsonb_build_array(jsonb_build_object('code', 'suppressed', 'message', 'The number is on the suppression list.'));
-    v_open := false;
-  elsif l.status = 'unreached' and l.attempts >= k.max_attempts then
-    v := v || jsonb_build_array(jsonb_build_object('code', 'attempts_used', 'message', format('All %s attempts have been made.', k.max_attempts)));
-    v_open := false;
-  elsif l.status <> 'waiting' then
-    v := v || jsonb_build_array(jsonb_build_object('code', 'lead_final', 'message', format('The lead is %s; it will not be dialled again.', l.status)));
-    v_open := false;
+  select * into e from ringleader.explain_alike(k, a, g, l,
+    exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = l.phone),
+    exists (select from ringleader.calls c where c.account_id = p_account and c.phone = l.phone and c.reserved_at is not null and c.released_at is null),
+    ringleader.busy_reasons(k, a, p_system_cap, p_now), p_now);
+  return jsonb_build_object('dialable', jsonb_array_length(e.reasons) = 0, 'reasons', e.reasons, 'next_eligible_at', ringleader.iso(e.next_at));
+end $$;
+
+-- When all who wait will have had one attempt: p_lanes are [{zone, leads, from}], p_seconds what one attempt takes, p_rate attempts a second.
+-- Of the lanes whose window is open, the one that closes first is served first. Null: a lane never opens, or it is too far ahead to say.
+create function ringleader.finish_estimate(k ringleader.campaigns, p_lanes jsonb, p_seconds double precision, p_rate double precision) returns timestamptz language plpgsql stable as $$
+declare v_zone text[]; v_left double precision[]; v_opens timestamptz[]; v_closes timestamptz[]; v_at timestamptz; v_until timestamptz; v_end timestamptz; v_window record; n int; i int;
+begin
+  select array_agg(x.zone), array_agg(x.leads), array_agg(greatest(w.opens_at, x."from")), array_agg(w.closes_at), min(greatest(w.opens_at, x."from"))
+  into v_zone, v_left, v_opens, v_closes, v_at
+  from jsonb_to_recordset(p_lanes) as x(zone text, leads double precision, "from" timestamptz)
+  cross join lateral ringleader.window_after(k.window_days, k.window_start, k.window_end, x.zone, x."from") w;
+  if array_position(v_opens, null) is not null then return null; end if;
+  v_end := (select max(o) from unnest(v_opens) o) + make_interval(secs => p_seconds);
+  for step in 1..2000 loop
+    select count(*), min(u.o) into n, v_until from unnest(v_left, v_opens) as u(l, o) where u.l > 0;
+    if n = 0 then return greatest(v_end, v_at); end if;
+    v_at := greatest(v_at, v_until);
+    select u.nth into i from unnest(v_left, v_opens, v_closes) with ordinality as u(l, o, c, nth) where u.l > 0 and u.o <= v_at order by u.c, u.nth limit 1;
+    -- Until it is done, its window closes, or another opens that may close before it.
+    v_until := least(v_at + make_interval(secs => least(v_left[i] / p_rate, 1e9)), v_closes[i], (select min(u.o) from unnest(v_left, v_opens) as u(l, o) where u.l > 0 and u.o > v_at));
+    v_left[i] := case when v_until = v_at + make_interval(secs => least(v_left[i] / p_rate, 1e9)) then 0 else v_left[i] - extract(epoch from greatest(v_until, v_at) - v_at) * p_rate end;
+    v_at := greatest(v_at, v_until);
+    for j in 1..array_length(v_zone, 1) loop
+      if v_left[j] > 0 and v_closes[j] <= v_at then
+        select * into v_window from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone[j], v_at);
+        v_opens[j] := v_window.opens_at;
+        v_closes[j] := v_window.closes_at;
+        v_end := greatest(v_end, v_opens[j] + make_interval(secs => p_seconds));
+      end if;
+    end loop;
+  end loop;
+  return null;
+end $$;
+
+-- What explain_lead says of all leads of a campaign, counted, and when it may be done. Leads that are alike are explained once, so that
+-- the cost is one pass over them. Of a draft or a paused campaign it also says what would hold it up if it ran from now on.
+create function ringleader.preflight_campaign(p_account uuid, p_now timestamptz, p_id uuid, p_system_cap int) returns jsonb language plpgsql as $$
+declare k ringleader.campaigns; a ringleader.accounts; g ringleader.agents; r record; e record; l ringleader.leads; v_busy jsonb; v_idle jsonb := '[]';
+  v_leads int := 0; v_dialable int := 0; v_all jsonb := '[]'; v_lanes jsonb := '[]'; v_next timestamptz; v_seconds double precision; v_finish timestamptz; v_calling boolean := false;
+begin
+  perform ringleader.enter(p_account);
+  select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_id;
+  if k.id is null then return null; end if;
+  select * into a from ringleader.accounts x where x.id = p_account;
+  select * into g from ringleader.agents x where x.id = k.agent_id;
+  if k.status in ('draft', 'paused') then
+    v_idle := ringleader.why('campaign_not_active', format('The campaign is %s.', k.status));
+    k.status := 'active';
   end if;
-  if k.status <> 'active' then
-    v := v || jsonb_build_array(jsonb_build_object('code', 'campaign_not_active', 'message', format('The campaign is %s.', k.status)));
-    v_open := false;
+  v_busy := ringleader.busy_reasons(k, a, p_system_cap, p_now);
+  for r in
+    select x.status, x.timezone, case when x.status = 'unreached' then least(x.attempts, k.max_attempts) else 0 end as attempts, s.phone is not null as suppressed, o.phone is not null as in_call,
+      x.next_attempt_at > p_now as later, case when x.next_attempt_at > p_now then x.disposition end as disposition, count(*)::int as n, min(x.next_attempt_at) as first_at, max(x.next_attempt_at) as last_at
+    from ringleader.leads x
+    left join ringleader.suppressions s on s.account_id = p_account and s.phone = x.phone
+    left join ringleader.calls o on o.account_id = p_account and o.phone = x.phone and o.reserved_at is not null and o.released_at is null
+    where x.campaign_id = p_id group by 1, 2, 3, 4, 5, 6, 7
+  loop
+    l.status := r.status; l.timezone := r.timezone; l.attempts := r.attempts; l.disposition := r.disposition; l.next_attempt_at := r.first_at;
+    select * into e from ringleader.explain_alike(k, a, g, l, r.suppressed, r.in_call, v_busy, p_now);
+    e.reasons := v_idle || e.reasons;
+    v_leads := v_leads + r.n;
+    v_calling := v_calling or r.status = 'calling';
+    if e.reasons = '[]' then v_dialable := v_dialable + r.n; end if;
+    v_next := least(v_next, e.next_at);
+    v_all := v_all || coalesce((select jsonb_agg(x || jsonb_build_object('leads', r.n)) from jsonb_array_elements(e.reasons) x), '[]');
+    if r.status = 'waiting' and not r.suppressed then
+      v_lanes := v_lanes || jsonb_build_array(jsonb_build_object('zone', coalesce(r.timezone, k.timezone, a.timezone), 'leads', r.n, 'from', greatest(p_now, r.last_at, k.starts_at, g.hold_until)));
+    end if;
+  end loop;
+  -- How long an attempt holds its slot: the campaign's last 200, else a minute.
+  select coalesce(avg(extract(epoch from c.released_at - c.reserved_at)), 60) into v_seconds from (
+    select x.released_at, x.reserved_at from ringleader.calls x
+    where x.campaign_id = p_id and x.disposition is not null and x.direction = 'outbound' and x.released_at > x.reserved_at order by x.ended_at desc limit 200) c;
+  if v_lanes <> '[]' and g.paused_reason is null and k.status = 'active' then
+    v_finish := ringleader.finish_estimate(k, v_lanes, v_seconds,
+      least(least(k.max_concurrent_calls, a.max_concurrent_calls, p_system_cap) / v_seconds, k.calls_per_second, a.calls_per_second));
   end if;
-  if k.ends_at <= p_now then
-    v := v || jsonb_build_array(jsonb_build_object('code', 'ended', 'message', format('The campaign ended at %s.', ringleader.iso(k.ends_at))));
-    v_open := false;
-  end if;
-  if k.starts_at > p_now then
-    v := v || jsonb_build_array(jsonb_build_object('code', 'not_started', 'message', format('The campaign starts at %s.', ringleader.iso(k.starts_at))));
-  end if;
-  if v_open then
-    v_next := greatest(p_now, l.next_attempt_at, k.starts_at);
-    if l.next_attempt_at > p_now then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'waiting_for_retry', 'message',
-        format('The last call ended %s; the next attempt is due at %s.', coalesce(l.disposition, 'without a result'), ringleader.iso(l.next_attempt_at))));
-    end if;
-    select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, v_next);
-    if w.opens_at is null then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'unknown_timezone', 'message', format('The time zone %s is not known: nobody is dialled in it.', v_zone)));
-      v_next := null;
-    end if;
-    if w.opens_at > v_next then v_next := w.opens_at; end if;
-    select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, p_now);
-    if w.opens_at > p_now then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'outside_campaign_window', 'message',
-        format('It is %s in %s; the calling window next opens at %s.', to_char(p_now at time zone v_zone, 'HH24:MI'), v_zone, ringleader.iso(w.opens_at))));
-    end if;
-    if k.ends_at <= v_next then v_next := null; end if;
-    if exists (select from ringleader.calls c where c.account_id = p_account and c.phone = l.phone and c.reserved_at is not null and c.released_at is null) then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'number_in_call', 'message', 'Another call to this number is under way.'));
-    end if;
-    if g.paused_reason is not null then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'provider_paused', 'message', 'The provider refused the account: ' || g.paused_reason));
-      v_next := null;
-    elsif g.hold_until > p_now then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'provider_paused', 'message', format('The provider asked to wait until %s.', ringleader.iso(g.hold_until))));
-      v_next := greatest(v_next, g.hold_until);
-    end if;
-    if (select count(*) from ringleader.calls c where c.campaign_id = k.id and c.account_id = p_account and c.reserved_at is not null and c.released_at is null)
-       >= coalesce(k.max_concurrent_calls, 2147483647) then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'campaign_cap', 'message', format('All %s calls of the campaign are in use.', k.max_concurrent_calls)));
-    end if;
-    if (select count(*) from ringleader.calls c where c.account_id = p_account and c.reserved_at is not null and c.released_at is null) >= a.max_concurrent_calls then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'account_cap', 'message', format('All %s calls of the account are in use.', a.max_concurrent_calls)));
-    end if;
-    if ringleader.system_is_full(p_system_cap) then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'system_cap', 'message', 'All calls of the system are in use.'));
-    end if;
-    if (a.calls_per_second is not null and a.pace_at > p_now) or (k.calls_per_second is not null and k.pace_at > p_now) then
-      v := v || jsonb_build_array(jsonb_build_object('code', 'pace', 'message', 'The calls-per-second pace allows the next call in a moment.'));
-    end if;
-  end if;
-  return jsonb_build_object('dialable', jsonb_array_length(v) = 0, 'reasons', v, 'next_eligible_at', ringleader.iso(v_next));
+  if v_lanes = '[]' and v_calling then v_finish := p_now + make_interval(secs => v_seconds); end if;
+  return jsonb_build_object('leads', v_leads, 'dialable', v_dialable,
+    'reasons', coalesce((select jsonb_agg(jsonb_build_object('code', x.code, 'message', x.message, 'leads', x.n) order by x.n desc, x.code, x.message)
+      from (select y.code, y.message, sum(y.leads)::int as n from jsonb_to_recordset(v_all) as y(code text, message text, leads int) group by 1, 2) x), '[]'),
+    'next_eligible_at', ringleader.iso(v_next),
+    'average_call_seconds', round(v_seconds::numeric, 1),
+    'estimated_finish_at', ringleader.iso(case when v_lanes <> '[]' and k.status = 'active' then least(v_finish, k.ends_at) else v_finish end));
 end $$;
 
 -- The one thing of the whole system that an account may learn: whether it is full.

@@ -1,5 +1,5 @@
 /** Campaigns: the rules for calling a list of leads, and the switches that set it going. */
-import { Campaign, CampaignCreate, CampaignPatch, page } from '../lib/contract.ts';
+import { Campaign, CampaignCreate, CampaignPatch, page, Preflight } from '../lib/contract.ts';
 import type { Deps } from '../lib/deps.ts';
 import { wakeDispatch } from '../lib/dial.ts';
 import { sweepSoon } from '../lib/summarise.ts';
@@ -110,6 +110,20 @@ export const campaignRoutes: readonly Route[] = [
       const { deps, params } = call;
       if (!(await deps.verbs.deleteCampaign(accountOf(call), deps.now(), params.id))) throw notFound();
       return { status: 204, body: undefined };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/campaigns/:id/preflight',
+    tag,
+    summary: 'What holds up its leads, counted, and when it may be done',
+    auth: 'account',
+    params: ById,
+    responses: { 200: Preflight },
+    async handler(call) {
+      const { deps, params } = call;
+      const cap = deps.config.systemMaxConcurrentCalls;
+      return { status: 200, body: found(await deps.verbs.preflightCampaign(accountOf(call), deps.now(), params.id, cap)) };
     },
   }),
   move('start', 'Start calling (from starts_at, when that lies ahead)', 'startCampaign'),

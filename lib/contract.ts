@@ -320,6 +320,22 @@ export const Explain = z.object({
   reasons: z.array(ExplainReason),
   next_eligible_at: Instant.nullable(),
 });
+/** What {@link Explain} says of all leads of a campaign. Of a draft or a paused one: also what would hold it up if it ran from now on. */
+export const Preflight = z.object({
+  leads: z.int(),
+  /** Leads that nothing holds up. */
+  dialable: z.int(),
+  /** How many leads each reason holds up, most first. A lead may have several; the time in a message is that of the first of them. */
+  reasons: z.array(z.object({ ...ExplainReason.shape, leads: z.int() })),
+  next_eligible_at: Instant.nullable(),
+  /** How long an attempt holds its slot, in seconds: of the last 200 calls of the campaign; 60 before the first. */
+  average_call_seconds: z.number(),
+  /**
+   * When all who wait will have had one attempt, at the tightest cap or pace, within their windows, retries not counted; `ends_at` at
+   * the latest. Null: nobody waits, the provider is paused, a time zone is not known, or it is too far ahead to say.
+   */
+  estimated_finish_at: Instant.nullable(),
+});
 
 // ---------------------------------------------------------------- calls
 

@@ -409,6 +409,7 @@ export const VERBS = {
   pauseCampaign: account<[id: string]>()('pause_campaign', c.Campaign.nullable()),
   resumeCampaign: account<[id: string]>()('resume_campaign', c.Campaign.nullable()),
   cancelCampaign: account<[id: string]>()('cancel_campaign', c.Campaign.nullable()),
+  preflightCampaign: account<[id: string, systemCap: number]>()('preflight_campaign', c.Preflight.nullable()),
 
   // ---- leads
   /** Opens an import (or refuses with 409 `campaign_closed`): while its lease runs the campaign does not complete. */

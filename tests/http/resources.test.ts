@@ -218,6 +218,9 @@ describe('leads', () => {
     const why = await call<{ reasons: { code: string }[] }>(tenant.key, 'GET', `/v1/leads/${lead.id}/explain`);
     expect(why.body).toMatchObject({ dialable: false });
     expect(why.body.reasons.map(({ code }) => code)).toContain('campaign_not_active');
+    const all = await call(tenant.key, 'GET', `/v1/campaigns/${own}/preflight`);
+    expect(all.body).toMatchObject({ leads: 2, dialable: 0 });
+    expect(all.body['reasons']).toContainEqual({ code: 'campaign_not_active', message: 'The campaign is draft.', leads: 2 });
   });
 
   test('come in as JSON, too', async () => {

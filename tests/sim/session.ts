@@ -17,7 +17,7 @@ const RETRY_BUDGET = 8 * SECOND;
 const PATIENCE = 10 * SECOND;
 /** Verbs that write nothing, by their SQL names. */
 const READING =
-  /^(get_|list_|export_|agent_secrets|summary_data|hot_leads|notice_data|explain_lead|next_due|direct_position|account_status|system_status)/;
+  /^(get_|list_|export_|agent_secrets|summary_data|hot_leads|notice_data|explain_lead|preflight_campaign|next_due|direct_position|account_status|system_status)/;
 
 /** What all sessions of a seed share. */
 export interface Shared {

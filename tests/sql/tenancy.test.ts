@@ -100,6 +100,7 @@ describe('who may see what', () => {
       verbs.listLeads(other.account, at, campaign, null, null, null, 10, 'created'),
       verbs.getLead(other.account, at, lead),
       verbs.explainLead(other.account, at, lead, 10),
+      verbs.preflightCampaign(other.account, at, campaign, 10),
       verbs.exportLeads(other.account, at, campaign, null, 10),
       verbs.hotLeads(other.account, at, campaign, 0, 10),
       verbs.summaryData(other.account, at, campaign),

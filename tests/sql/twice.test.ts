@@ -159,6 +159,7 @@ const CASES: { [K in keyof Verbs]: Case<K> } = {
     args: (s) => [s.account, now(), s.active],
   },
   cancelCampaign: { does: 'write', args: (s) => [s.account, now(), s.active] },
+  preflightCampaign: { does: 'read', args: (s) => [s.account, now(), s.active, 100] },
   beginImport: { does: 'write', args: (s) => [s.account, now(), NEW.id, s.draft] },
   importLeads: {
     does: 'write',
