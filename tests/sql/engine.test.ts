@@ -102,6 +102,34 @@ describe('claim', () => {
     engine.pass(1 / 60);
     expect((await engine.claim()).length).toBe(2);
   });
+
+  test('keeps to the pace of the account, whatever it calls for', async () => {
+    const owner = await running(10);
+    const { account } = owner;
+    const second = await engine.campaign(owner);
+    await engine.leads(account, second, phones(10, 100));
+    await verbs.startCampaign(account, now(), second);
+    await verbs.requestDirectCall(account, now(), randomUUID(), owner.agent, phones(1, 500)[0], null, {});
+    await verbs.updateAccount(account, now(), { calls_per_second: 3 });
+    const other = await running(2);
+    const first = await engine.claim();
+    expect(first.filter((call) => call.account_id === account).map(({ kind }) => kind)).toEqual(
+      expect.arrayContaining(['direct', 'campaign']),
+    );
+    expect(
+      Object.fromEntries(
+        Map.groupBy(first, (call) => call.account_id)
+          .entries()
+          .map(([id, own]) => [id, own.length]),
+      ),
+    ).toEqual({
+      [account]: 3,
+      [other.account]: 2,
+    });
+    expect(await engine.claim()).toEqual([]);
+    engine.pass(1 / 60);
+    expect(await engine.claim()).toHaveLength(3);
+  });
 });
 
 describe('fence', () => {

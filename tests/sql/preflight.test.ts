@@ -48,6 +48,8 @@ const mixed = async () => {
   const [busy, done] = await engine.place(3);
   await engine.tell(owner, busy.call_id, 'busy');
   await engine.tell(owner, done.call_id, 'completed');
+  // The lead stays reached; its number is suppressed all the same.
+  await verbs.addSuppressions(account, now(), [{ phone: done.phone, reason: null }]);
   await verbs.updateCampaign(account, now(), campaign, { retry: { max_attempts: 3 } });
   const again = await engine.claim(1);
   await verbs.fenceCalls(account, now(), randomUUID(), [again[0].call_id]);
