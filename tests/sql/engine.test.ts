@@ -113,19 +113,10 @@ describe('claim', () => {
     await verbs.updateAccount(account, now(), { calls_per_second: 3 });
     const other = await running(2);
     const first = await engine.claim();
-    expect(first.filter((call) => call.account_id === account).map(({ kind }) => kind)).toEqual(
-      expect.arrayContaining(['direct', 'campaign']),
-    );
-    expect(
-      Object.fromEntries(
-        Map.groupBy(first, (call) => call.account_id)
-          .entries()
-          .map(([id, own]) => [id, own.length]),
-      ),
-    ).toEqual({
-      [account]: 3,
-      [other.account]: 2,
-    });
+    const own = first.filter((call) => call.account_id === account).map(({ kind }) => kind);
+    expect(own).toHaveLength(3);
+    expect(own).toContain('direct');
+    expect(first.filter((call) => call.account_id === other.account)).toHaveLength(2);
     expect(await engine.claim()).toEqual([]);
     engine.pass(1 / 60);
     expect(await engine.claim()).toHaveLength(3);
