@@ -1232,7 +1232,7 @@ begin
         'timezone', coalesce(l.timezone, k.timezone), 'variables', coalesce(case when c.kind = 'direct' then c.variables else l.variables end, '{}'), 'agent_id', c.agent_id) order by c.seq)
       from ringleader.calls c left join ringleader.leads l on l.id = c.lead_id left join ringleader.campaigns k on k.id = c.campaign_id
       where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null), '[]'),
-    'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g)) from ringleader.agents g
+    'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g) order by g.id) from ringleader.agents g
       where g.id in (select c.agent_id from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null)), '[]'),
     'next_pace_at', ringleader.iso(v_next_pace));
 end $$;
@@ -1316,12 +1316,12 @@ begin
       select x.id from ringleader.calls x where x.ended_at is null and x.due_at is null and x.status <> 'reserved' and x.look_at <= p_now
       union all
       select x.id from ringleader.calls x where x.analysis_due_at is not null and x.look_at <= p_now) u on u.id = c.id
-    order by (c.lease_until <= p_now) desc nulls last, c.look_at limit p_limit for no key update of c skip locked
+    order by (c.lease_until <= p_now) desc nulls last, c.look_at, c.id limit p_limit for no key update of c skip locked
   ), looked as (
     update ringleader.calls c set looked_at = p_now, look_at = p_now + interval '1 minute' from due where c.id = due.id returning c.*
   )
   select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'agent', ringleader.agent_secrets_json(g), 'provider_call_id', c.provider_call_id,
-    'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)))
+    'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)) order by c.id)
   into v_look from looked c join ringleader.agents g on g.id = c.agent_id;
   return jsonb_build_object('look_at', coalesce(v_look, '[]'), 'given_back', v_back, 'expired_leads', v_expired, 'completed', v_done, 'unfinished', v_unfinished, 'failed', v_failed,
     'mail_due', exists (select from ringleader.notifications n where n.next_attempt_at <= p_now or (n.status = 'sending' and n.lease_until <= p_now)));
@@ -1358,7 +1358,7 @@ begin
   update ringleader.notifications x set status = 'unknown', reason = 'the worker was lost while sending; it may have been sent', lease_until = null,
     lookups = 0, next_attempt_at = p_now + interval '1 minute'
   where x.status = 'sending' and x.lease_until <= p_now;
-  select coalesce(jsonb_agg(ringleader.taken_json(x)), '[]') into v_taken from ringleader.notifications x where x.token = p_token and x.status = 'sending';
+  select coalesce(jsonb_agg(ringleader.taken_json(x) order by x.seq), '[]') into v_taken from ringleader.notifications x where x.token = p_token and x.status = 'sending';
   if v_taken = '[]' then
     for n in select * from ringleader.notifications x where x.status = 'pending' and x.next_attempt_at <= p_now order by x.next_attempt_at, x.seq for update skip locked loop
       v_one := ringleader.take_mail(n, p_token, p_off, p_now);
@@ -1367,7 +1367,7 @@ begin
     end loop;
   end if;
   with due as (
-    select x.id from ringleader.notifications x where x.status = 'unknown' and x.next_attempt_at <= p_now order by x.next_attempt_at limit p_limit for no key update skip locked
+    select x.id from ringleader.notifications x where x.status = 'unknown' and x.next_attempt_at <= p_now order by x.next_attempt_at, x.seq limit p_limit for no key update skip locked
   ), taken as (
     update ringleader.notifications x set next_attempt_at = p_now + interval '10 minutes' from due where x.id = due.id returning x.*
   )

@@ -10,9 +10,11 @@ const STRENGTH = {
   db_half_open: 0.06,
   db_read_only: 0.03,
   db_rolled_back: 0.1,
+  db_slow: 0.3,
   // The worker
   worker_killed: 0.08,
   worker_stalled: 0.05,
+  worker_stalled_at_fence: 0.2,
   clock_skew: 1,
   sleeper_failed: 0.2,
   // The crons
@@ -46,6 +48,7 @@ const STRENGTH = {
   mail_inactive: 0.3,
   // People
   person_interferes: 1,
+  person_meddles: 0.5,
 } as const;
 
 export type FaultKind = keyof typeof STRENGTH;

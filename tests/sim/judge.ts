@@ -44,6 +44,7 @@ export const judgeDial = (kernel: Kernel, ledger: Ledger, world: PhoneWorld, dia
     ledger.violated('#8 a dial with another account’s number or agent');
   }
   if (call.status !== 'placing') ledger.violated(`#4 a dial for an attempt that is ${call.status}`);
+  if ((ledger.fencedAt.get(call.id) ?? 0) < kernel.now - TOLERANCE) ledger.violated('#4 a dial long after its fence');
   const other = world.onTheLine(dial.account, dial.to);
   if (other) ledger.violated('#4 two calls at once to one number in an account');
   const suppressed = ledger.suppressedSince(dial.account, dial.to);

@@ -128,7 +128,7 @@ export class Kernel {
         }
         if (invocation.dead) return;
         if (this.strikes('worker_killed', invocation)) this.kill(invocation);
-        else if (this.strikes('worker_stalled', invocation)) invocation.stalledUntil = this.now + random.between(1, 14) * MINUTE;
+        else if (this.strikes('worker_stalled', invocation)) this.stall(invocation);
         this.#resume(invocation, wake);
       });
     });
@@ -139,6 +139,10 @@ export class Kernel {
     const struck = this.faults.hit(kind);
     if (struck) invocation.faulted = true;
     return struck;
+  }
+
+  stall(invocation: Invocation): void {
+    invocation.stalledUntil = this.now + this.random.between(1, 14) * MINUTE;
   }
 
   kill(invocation: Invocation): void {

@@ -5,6 +5,7 @@
 import type { Change } from './database.ts';
 import type { Counts } from './faults.ts';
 import { MINUTE, type Invocation, type Kernel } from './kernel.ts';
+import { createWallClock, isOpen } from './windows.ts';
 import {
   accountRow,
   callRow,
@@ -19,6 +20,13 @@ import {
 } from './rows.ts';
 import { callMayMove, campaignMayMove, isTerminal, LEAD_FINAL, leadMayMove, notificationMayMove } from './transitions.ts';
 
+/** Who made a commit, and what his clock showed. */
+export interface Committer {
+  by: Invocation;
+  at: number;
+}
+
+const clock = createWallClock();
 export const isLive = (call: CallRow): boolean => call.reservedAt !== null && call.releasedAt === null;
 const numberKey = (account: string, phone: string): string => `${account} ${phone}`;
 
@@ -39,6 +47,10 @@ export class Ledger {
   readonly counts: Counts = {};
   /** Mails that a person asked for again → how often. */
   readonly askedAgain = new Map<string, number>();
+  /** Calls that were fenced → true instant of it. */
+  readonly fencedAt = new Map<string, number>();
+  /** Told of every call that is reserved or waits: now is the moment to meddle. */
+  onOffered: (call: CallRow) => void = () => undefined;
   /** Told of every call that is given up as `unknown`, and by whom. */
   onUnknown: (call: CallRow, by: Invocation) => void = () => undefined;
   /** Live calls past their lease → how many ticks have seen that. */
@@ -80,7 +92,7 @@ export class Ledger {
   }
 
   /** Takes what one commit changed, then judges the state it left. */
-  commit(changes: readonly Change[], by: Invocation): void {
+  commit(changes: readonly Change[], { by, at }: Committer): void {
     const added: CallRow[] = [];
     const fenced: CallRow[] = [];
     const unknown: CallRow[] = [];
@@ -89,7 +101,7 @@ export class Ledger {
     for (const change of changes) if (change.table === 'calls') this.#call(change, { added, fenced, unknown });
     for (const change of changes) this.#other(change, settled);
     for (const call of added) this.#judgeSlot(call);
-    for (const call of fenced) this.#judgeFence(call);
+    for (const call of fenced) this.#judgeFence(call, at);
     for (const call of unknown) this.onUnknown(call, by);
     for (const id of settled) this.#judgeSettled(id);
   }
@@ -107,11 +119,13 @@ export class Ledger {
     this.owners.set(call.id, call.account);
     if (!old) {
       this.count(`call: new→${call.status}`);
+      this.onOffered(call);
       this.#kernel.trace('·', `call new→${call.status}`, `${call.id} ${call.kind} ${call.phone}`);
     } else {
       if (old.status !== call.status) {
         this.#moved('call', old.status, call.status, callMayMove(call.kind, old.status, call.status), call.id);
         if (call.status === 'placing') fenced.push(call);
+        if (call.status === 'reserved') this.onOffered(call);
         if (call.status === 'unknown') unknown.push(call);
       }
       const verdict = old.disposition === 'completed' && call.disposition === 'voicemail';
@@ -244,10 +258,19 @@ export class Ledger {
     if (call.lead !== null && ofLead.length > 1) this.violated('#4 two open calls of one lead');
   }
 
-  #judgeFence(call: CallRow): void {
+  /** @param at what the clock of the worker showed: the rules hold at that very instant */
+  #judgeFence(call: CallRow, at: number): void {
+    this.fencedAt.set(call.id, this.#kernel.now);
     if (this.isSuppressed(call.account, call.phone)) this.violated('#10 a suppressed number passed the fence');
     const status = call.campaign === null ? 'active' : this.campaigns.get(call.campaign)?.status;
     if (status !== 'active') this.violated(`#3 a lead of a campaign that is ${status} passed the fence`);
+    const campaign = this.campaigns.get(call.campaign ?? '');
+    if (!campaign) return;
+    const zone = this.leads.get(call.lead ?? '')?.timezone ?? campaign.timezone ?? this.accounts.get(call.account)!.timezone;
+    if (!isOpen(clock, campaign, zone, at)) this.violated(`#3 a lead passed the fence outside its window in ${zone}`);
+    const begun = campaign.startsAt === null || campaign.startsAt <= at;
+    if (!begun || (campaign.endsAt !== null && campaign.endsAt <= at))
+      this.violated('#3 a lead passed the fence outside starts_at and ends_at');
   }
 
   #judgeSettled(id: string): void {

@@ -16,8 +16,8 @@ export interface Mutant {
   /** Whose number a violation must bear, save that whatever is noticed first counts as a kill. */
   invariant: number;
   patches: readonly Patch[];
-  /** A seed that kills it; others are tried when the source has moved on. */
-  seed: number;
+  /** A seed that kills it; others are tried when the source has moved on. Null: it takes so many that only the long form finds one. */
+  seed: number | null;
 }
 
 const schema = (find: string, put: string): Patch => ({ file: 'schema.sql', find, put });
@@ -34,7 +34,7 @@ export const MUTANTS: readonly Mutant[] = [
         'p_system_cap);',
       ),
     ],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'the account’s cap is the most per claim',
@@ -45,7 +45,7 @@ export const MUTANTS: readonly Mutant[] = [
         'coalesce(t.n, 0) as live, a.max_concurrent_calls as free',
       ),
     ],
-    seed: 0,
+    seed: 5,
   },
   {
     name: 'a create-call without an answer is asked again',
@@ -57,7 +57,7 @@ export const MUTANTS: readonly Mutant[] = [
         "  if (outcome.outcome === 'unknown' && deadline < Infinity) return createCall(deps, call, agent, Infinity);\n  const expected = outcome.outcome === 'accepted'",
       ),
     ],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'a create-call without an answer goes back to the queue',
@@ -69,19 +69,19 @@ export const MUTANTS: readonly Mutant[] = [
         "  if (outcome.outcome === 'unknown') return { call_id: call.call_id, outcome: 'refused', refusal: 'later', reason: 'no answer' };\n  return { call_id: call.call_id, ...outcome };",
       ),
     ],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'the fence does not look at the window',
     invariant: 3,
-    patches: [schema("      when w.opens_at is null or w.opens_at > p_now then 'outside the calling window'\n", '')],
-    seed: 0,
+    patches: [schema("      when v_opens is null or v_opens > p_now then 'outside the calling window'\n", '')],
+    seed: 26,
   },
   {
     name: 'the fence does not look at the campaign',
     invariant: 3,
     patches: [schema("      when r.k_status <> 'active' then format('the campaign is %s', r.k_status)\n", '')],
-    seed: 0,
+    seed: null,
   },
   {
     name: 'windows are worked out once, with today’s offset from UTC',
@@ -91,27 +91,32 @@ export const MUTANTS: readonly Mutant[] = [
         '    perform ringleader.roll_windows(p_now);\n    if not',
         "    update ringleader.campaign_zones set opens_at = opens_at + interval '1 day', closes_at = closes_at + interval '1 day' where closes_at <= p_now;\n    if not",
       ),
-      schema("      when w.opens_at is null or w.opens_at > p_now then 'outside the calling window'\n", ''),
+      schema("      when v_opens is null or v_opens > p_now then 'outside the calling window'\n", ''),
     ],
-    seed: 0,
+    seed: 26,
   },
   {
     name: 'a worker that stalled after its fence dials all the same',
     invariant: 4,
     patches: [source('lib/dial.ts', 'if (deps.elapsedMs() > deadline) {', 'if (deadline < 0) {')],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'nobody takes back a reservation whose worker is gone',
     invariant: 5,
-    patches: [schema("    perform ringleader.give_back(r.id, 'the reservation expired', p_now, p_now);\n", '')],
-    seed: 0,
+    patches: [
+      schema(
+        "    if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then v_done := v_done + 1; end if;\n",
+        '',
+      ),
+    ],
+    seed: 5,
   },
   {
     name: 'a call that has ended ends again with the next event',
     invariant: 6,
     patches: [schema('elsif v_rank = 10 and ringleader.call_rank(c.status) < 10 then', 'elsif v_rank = 10 then')],
-    seed: 0,
+    seed: 44,
   },
   {
     name: 'states move back with late events',
@@ -122,7 +127,7 @@ export const MUTANTS: readonly Mutant[] = [
         'elsif v_rank < 9 and ringleader.call_rank(c.status) < 9 then',
       ),
     ],
-    seed: 0,
+    seed: 1,
   },
   {
     name: 'events that came before the create-call’s answer stay parked',
@@ -131,13 +136,13 @@ export const MUTANTS: readonly Mutant[] = [
       schema('    v_done := ringleader.unpark(c.id, p_now) or v_done;\n', ''),
       schema('    if ringleader.unpark(c.id, p_now) then', '    if false then'),
     ],
-    seed: 0,
+    seed: null,
   },
   {
     name: 'a mail without an answer is sent again',
     invariant: 7,
     patches: [source('lib/summarise.ts', "later: 'again', unknown: 'unknown'", "later: 'again', unknown: 'again'")],
-    seed: 0,
+    seed: 8,
   },
   {
     name: 'a mail whose sender is gone is sent again',
@@ -148,7 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
         "set status = 'pending', reason = 'the worker was lost while sending; it may have been sent'",
       ),
     ],
-    seed: 0,
+    seed: 10,
   },
   {
     name: 'a campaign is complete although an analysis may still come',
@@ -159,7 +164,7 @@ export const MUTANTS: readonly Mutant[] = [
         '',
       ),
     ],
-    seed: 0,
+    seed: 1,
   },
   {
     name: 'a campaign is complete although a lead is on a call',
@@ -170,7 +175,7 @@ export const MUTANTS: readonly Mutant[] = [
         "l.status in ('waiting') limit 1) is not null then return false; end if;\n  if (select i.id",
       ),
     ],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'a suppression reaches every account, and row-level security lets it',
@@ -183,57 +188,51 @@ export const MUTANTS: readonly Mutant[] = [
       schema("using (%2$I = nullif(current_setting('ringleader.account', true), '')::uuid)", 'using (true)'),
       schema("with check (%2$I = nullif(current_setting('ringleader.account', true), '')::uuid)$p$", 'with check (true)$p$'),
     ],
-    seed: 0,
+    seed: 55,
   },
   {
     name: 'a call goes out through whichever agent was made first',
     invariant: 8,
     patches: [
       schema(
-        "'reserved', l.attempts + 1, p_claim, g.provider,",
-        "'reserved', l.attempts + 1, p_claim, g.provider,".replace(
-          'g.provider',
-          '(select x.provider from ringleader.agents x order by x.seq limit 1)',
-        ),
-      ),
-      schema(
         "l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone",
         "l.account_id, 'campaign', l.campaign_id, l.id, (select x.id from ringleader.agents x order by x.seq limit 1), l.phone",
       ),
     ],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'a reservation that was given back costs an attempt',
     invariant: 9,
     patches: [schema('attempts = least(x.attempts, c.attempt - 1)', 'attempts = c.attempt')],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'the last attempt is followed by one more',
     invariant: 9,
     patches: [
       schema('l.attempts < k.max_attempts and k.settled_at is null', 'l.attempts <= k.max_attempts and k.settled_at is null'),
+      schema("      when r.attempt > r.max_attempts then 'all attempts have been made'\n", ''),
     ],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'suppressions count only at the claim',
     invariant: 10,
     patches: [schema("      when r.suppressed then 'suppressed'\n", '')],
-    seed: 0,
+    seed: 52,
   },
   {
     name: 'the provider is never asked what became of a call',
     invariant: 11,
-    patches: [source('functions/dispatch.ts', '(await reconcile(deps, upkeep.look_at))', '0')],
-    seed: 0,
+    patches: [source('functions/dispatch.ts', 'await reconcile(deps, upkeep.look_at)', 'await reconcile(deps, [])')],
+    seed: 71,
   },
   {
     name: 'an analysis is waited for without end',
     invariant: 11,
     patches: [schema('    update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;\n', '')],
-    seed: 0,
+    seed: null,
   },
   {
     name: 'a retry wakes nobody',
@@ -244,13 +243,13 @@ export const MUTANTS: readonly Mutant[] = [
         "        null), 'infinity')",
       ),
     ],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'work after the answer fails in silence and alone',
     invariant: 12,
     patches: [source('lib/background.ts', '      report(type, error, { ...context, task: name });', '      throw error;')],
-    seed: 0,
+    seed: 2,
   },
   {
     name: 'an invocation dials until nothing is left to dial',
@@ -259,12 +258,12 @@ export const MUTANTS: readonly Mutant[] = [
       source('lib/dial.ts', 'const MAX_CREATES = 24;', 'const MAX_CREATES = 2400;'),
       source('functions/dispatch.ts', 'const ASKS = 28;', 'const ASKS = 2800;'),
     ],
-    seed: 0,
+    seed: null,
   },
   {
     name: 'an invocation dials all at once',
     invariant: 13,
     patches: [source('lib/dial.ts', 'const BATCH = 4;', 'const BATCH = 16;')],
-    seed: 0,
+    seed: 5,
   },
 ];

@@ -15,6 +15,11 @@ export const applied = (text: string, { file, find, put }: Patch): string => {
   return parts.join(put);
 };
 
+/** @throws as {@link applied} */
+export const checkPlaces = ({ patches }: Pick<Mutant, 'patches'>): void => {
+  for (const patch of patches) applied(fs.readFileSync(path.join(ROOT, patch.file), 'utf8'), patch);
+};
+
 /** Whether it is planted in the schema alone, so that no copy of the source is needed. */
 export const inSchemaOnly = ({ patches }: Mutant): boolean => patches.every(({ file }) => file === 'schema.sql');
 

@@ -1,4 +1,6 @@
 /** People at the API: they make campaigns, change their minds, and mend what was broken. Each act is one request, as its route serves it. */
+import type * as z from 'zod';
+import type { CampaignPatch } from '../../lib/contract.ts';
 import type { Deps } from '../../lib/deps.ts';
 import { cancelCall, placeDirectCall, wakeDispatch } from '../../lib/dial.ts';
 import { Refusal } from '../../lib/errors.ts';
@@ -9,6 +11,7 @@ import { providerAgentId } from './phone-provider.ts';
 import {
   drawLeads,
   drawPhone,
+  closedNow,
   drawRetry,
   drawWindow,
   ZONES,
@@ -16,10 +19,12 @@ import {
   type LeadInput,
   type Scenario,
 } from './scenario.ts';
+import type { CallRow } from './rows.ts';
 import { isTerminal } from './transitions.ts';
 
 type Seam = Pick<Deps, keyof Deps>;
 type Act = (deps: Seam) => Promise<void>;
+type CampaignPatchIn = z.infer<typeof CampaignPatch>;
 const REPEATS = 3;
 
 export interface People {
@@ -27,6 +32,8 @@ export interface People {
   arrive(): Promise<void>;
   /** Plans the interferences of the faulty phase. */
   interfere(until: number): void;
+  /** Does, now and then, what changes everything for a call that has just been reserved or queued. */
+  meddle(call: CallRow): void;
   /** Mends and resumes whatever waits for a person. True when there was something to do. */
   mend(): boolean;
 }
@@ -91,6 +98,16 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
     ]),
   ];
 
+  const suppress = (account: string, phones: readonly string[]): [string, Act] => [
+    'suppress',
+    async ({ verbs, now }) =>
+      void (await verbs.addSuppressions(
+        account,
+        now(),
+        phones.map((phone) => ({ phone, reason: null })),
+      )),
+  ];
+
   const acts: readonly ((plan: AccountPlan, campaign: string, agent: string) => [string, Act])[] = [
     (plan, campaign) => ['pause', async ({ verbs, now }) => void (await verbs.pauseCampaign(plan.id, now(), campaign))],
     (plan, campaign) => [
@@ -135,18 +152,11 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
       ]);
       return ['account', async ({ verbs, now }) => void (await verbs.updateAccount(plan.id, now(), patch))];
     },
-    (plan) => {
-      const phones = Array.from({ length: random.int(1, 4) }, () => drawPhone(random));
-      return [
-        'suppress',
-        async ({ verbs, now }) =>
-          void (await verbs.addSuppressions(
-            plan.id,
-            now(),
-            phones.map((phone) => ({ phone, reason: null })),
-          )),
-      ];
-    },
+    (plan) =>
+      suppress(
+        plan.id,
+        Array.from({ length: random.int(1, 4) }, () => drawPhone(random)),
+      ),
     (plan) => {
       const phone = drawPhone(random);
       return ['unsuppress', async ({ verbs, now }) => void (await verbs.deleteSuppression(plan.id, now(), phone))];
@@ -164,7 +174,8 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
     (plan) => [
       'hang-up',
       async (deps) => {
-        const open = [...ledger.calls.values()].find((call) => call.account === plan.id && !isTerminal(call.status));
+        const own = [...ledger.calls.values()].filter((call) => call.account === plan.id && !isTerminal(call.status));
+        const open = own.find((call) => call.status === 'waiting') ?? own[0];
         if (open) await cancelCall(deps, plan.id, open.id);
       },
     ],
@@ -194,6 +205,34 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
     ],
   ];
 
+  const patch = (call: CallRow, fields: CampaignPatchIn): [string, Act] => [
+    'edit',
+    async ({ verbs, now }) => void (await verbs.updateCampaign(call.account, now(), call.campaign!, fields)),
+  ];
+  const stop = (call: CallRow): [string, Act] => suppress(call.account, [call.phone]);
+  const meddlingInCalls: readonly ((call: CallRow) => [string, Act])[] = [
+    stop,
+    (call) => ['hang-up', async (deps) => void (await cancelCall(deps, call.account, call.id))],
+    (call) => ['hang-up', async (deps) => void (await cancelCall(deps, call.account, call.id))],
+  ];
+  const shut = (call: CallRow): [string, Act] =>
+    patch(call, { window: { days: [1, 2, 3, 4, 5, 6, 7], ...closedNow(kernel.now) }, timezone: 'UTC' });
+  const meddlingInCampaigns: readonly ((call: CallRow) => [string, Act])[] = [
+    shut,
+    shut,
+    shut,
+    stop,
+    stop,
+    stop,
+    (call) => ['pause', async ({ verbs, now }) => void (await verbs.pauseCampaign(call.account, now(), call.campaign!))],
+    (call) => patch(call, { ends_at: new Date(kernel.now + random.between(1, 40) * SECOND).toISOString() }),
+    (call) => patch(call, { starts_at: new Date(kernel.now + random.between(1, 60) * MINUTE).toISOString(), ends_at: null }),
+    (call) =>
+      random.chance(0.3)
+        ? ['cancel', async ({ verbs, now }) => void (await verbs.cancelCampaign(call.account, now(), call.campaign!))]
+        : patch(call, { retry: { max_attempts: 1 } }),
+  ];
+
   return {
     async arrive() {
       for (const [name, act] of scenario.accounts.flatMap(arrivalOf)) {
@@ -214,6 +253,11 @@ export const createPeople = (kernel: Kernel, platform: Platform, scenario: Scena
           void request(name, act);
         });
       }
+    },
+    meddle(call) {
+      if (!kernel.faults.hit('person_meddles')) return;
+      const [name, act] = random.pick(call.campaign === null ? meddlingInCalls : meddlingInCampaigns)(call);
+      kernel.after(0, () => void request(name, act));
     },
     mend() {
       let any = false;

@@ -2,6 +2,7 @@
 import type { CallFact } from '../../lib/verbs.ts';
 import type { Counts } from './faults.ts';
 import { MINUTE, SECOND, type Invocation, type Kernel } from './kernel.ts';
+import type { Random } from './random.ts';
 
 export type Dialect = 'bolna' | 'retell';
 type Truth = NonNullable<CallFact['status']>;
@@ -66,9 +67,12 @@ export class PhoneWorld {
   onEvent: (execution: Execution, step: Step) => void = () => undefined;
   onTwice: (attempt: string) => void = () => undefined;
   readonly #kernel: Kernel;
+  readonly #fateOf: (dial: Dial) => Random;
 
-  constructor(kernel: Kernel) {
+  /** @param fateOf draws what becomes of a call */
+  constructor(kernel: Kernel, fateOf: (dial: Dial) => Random = () => kernel.random) {
     this.#kernel = kernel;
+    this.#fateOf = fateOf;
   }
 
   /** A create-call leaves the worker. */
@@ -106,7 +110,8 @@ export class PhoneWorld {
   }
 
   #place(dial: Dial, dialect: Dialect): Execution {
-    const { random, faults, now } = this.#kernel;
+    const { faults, now } = this.#kernel;
+    const random = this.#fateOf(dial);
     this.counts['dials'] += 1;
     let share = random.next();
     const truth = OUTCOMES.find(([, part]) => (share -= part) < 0)?.[0] ?? 'completed';

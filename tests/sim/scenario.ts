@@ -67,6 +67,16 @@ export const drawBeginning = (random: Random): number =>
     ? Date.parse(random.pick(CLOCK_CHANGES)) - Math.floor(random.between(0, 8 * HOUR))
     : YEAR_BEGINS + Math.floor(random.between(0, 364 * 24 * HOUR));
 
+/** Whether the clocks of a zone in play change between two instants. */
+export const clocksChange = ({ accounts }: Scenario, from: number, to: number): boolean => {
+  const offset = (zone: string, at: number): number => {
+    const ahead = (clock(zone, at).minute - Math.floor(at / MINUTE)) % 1440;
+    return (ahead + 1440) % 1440;
+  };
+  const zones = accounts.flatMap((one) => [one.timezone, ...one.campaigns.map(({ fields }) => fields.timezone ?? one.timezone)]);
+  return zones.some((zone) => offset(zone, from) !== offset(zone, to));
+};
+
 const ALL_DAYS = [1, 2, 3, 4, 5, 6, 7];
 const timeOf = (minute: number): string => {
   const m = ((minute % 1440) + 1440) % 1440;
@@ -90,6 +100,12 @@ export const drawWindow = (random: Random, zone: string, now: number): CampaignI
   }
   const start = here + random.int(1, 60);
   return { days: on, start: timeOf(start), end: timeOf(start + length) };
+};
+
+/** A window in UTC that is shut for hours. */
+export const closedNow = (now: number): { start: string; end: string } => {
+  const minute = Math.floor(now / MINUTE) % 1440;
+  return { start: timeOf(minute + 120), end: timeOf(minute + 600) };
 };
 
 export const drawRetry = (random: Random): NonNullable<CampaignIn['retry']> => ({

@@ -19,6 +19,9 @@ const PATIENCE = 10 * SECOND;
 const READING =
   /^(get_|list_|export_|agent_secrets|summary_data|hot_leads|notice_data|explain_lead|preflight_campaign|next_due|direct_position|account_status|system_status)/;
 
+/** The worker's clock, which every verb is given first or second. */
+const INSTANT = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
+
 /** What all sessions of a seed share. */
 export interface Shared {
   kernel: Kernel;
@@ -100,7 +103,8 @@ export class SimSession implements VerbRunner {
     const halfOpen = kernel.strikes('db_half_open', invocation);
     const arrives = !halfOpen || kernel.random.chance(0.5);
     try {
-      const result = await kernel.park(invocation, kernel.random.between(1, 50), () =>
+      const slow = kernel.strikes('db_slow', invocation) ? kernel.random.between(0.2, 3) * SECOND : 0;
+      const result = await kernel.park(invocation, slow + kernel.random.between(1, 50), () =>
         arrives ? this.#execute(verb, text, params) : undefined,
       );
       if (!halfOpen) return result;
@@ -130,8 +134,13 @@ export class SimSession implements VerbRunner {
     });
     this.#shared.statements += 1;
     kernel.trace(name, verb, `${params.slice(1).join(' ')} → ${ran.text}`);
-    ledger.commit(ran.changes, this.#invocation);
+    const at = params
+      .slice(0, 2)
+      .map(String)
+      .find((one) => INSTANT.test(one));
+    ledger.commit(ran.changes, { by: this.#invocation, at: Date.parse(at ?? '') });
     this.#judge(verb, params, ran.text);
+    if (verb === 'fence_calls' && kernel.strikes('worker_stalled_at_fence', this.#invocation)) kernel.stall(this.#invocation);
     if (kernel.strikes('db_ack_lost', this.#invocation)) throw lost();
     return JSON.parse(ran.text);
   }

@@ -11,13 +11,13 @@ import type { Counts } from './faults.ts';
 import { judgeDial, judgeMail, judgeUnknown } from './judge.ts';
 import { DAY, HOUR, Kernel, MINUTE, SECOND } from './kernel.ts';
 import { Ledger } from './ledger.ts';
-import { MailWorld } from './mail-world.ts';
+import { MailWorld, type Accepted } from './mail-world.ts';
 import { createPeople } from './people.ts';
 import { bodyOf, requestOf } from './phone-provider.ts';
-import { PhoneWorld, type Execution, type Step } from './phone-world.ts';
+import { PhoneWorld, type Dial, type Execution, type Step } from './phone-world.ts';
 import { createPlatform, type Platform } from './platform.ts';
-import { createRandom } from './random.ts';
-import { drawBeginning, drawScenario } from './scenario.ts';
+import { createRandom, type Random } from './random.ts';
+import { clocksChange, drawBeginning, drawScenario, type Scenario } from './scenario.ts';
 import type { Shared } from './session.ts';
 import { isTerminal, LEAD_FINAL } from './transitions.ts';
 
@@ -203,15 +203,26 @@ const judgeEnd = (ledger: Ledger, world: PhoneWorld, mails: MailWorld, platform:
   }
 };
 
-/** Plays one seed on an emptied database. Never throws for what the product does: that is a violation. */
-export const simulate = async (database: SimDatabase, seed: number, events = 50): Promise<Outcome> => {
-  const random = createRandom(seed);
-  const began = drawBeginning(random);
-  const scenario = drawScenario(random, began);
-  const kernel = new Kernel(random, began, events);
+export interface Play {
+  seed: number;
+  kernel: Kernel;
+  scenario: Scenario;
+  /** Whether there is a time of faults and of people who interfere before the calm. */
+  foul: boolean;
+  /** What becomes of a call, as its provider draws it; from the kernel's randomness when absent. */
+  fateOf?: (dial: Dial, ledger: Ledger) => Random;
+}
+export interface Played {
+  outcome: Outcome;
+  ledger: Ledger;
+  mails: readonly Accepted[];
+}
+
+/** Plays a scenario on an emptied database. Never throws for what the product does: that is a violation. */
+export const play = async (database: SimDatabase, { seed, kernel, scenario, foul, fateOf }: Play): Promise<Played> => {
   const ledger = new Ledger(kernel, scenario.systemCap);
   const shared: Shared = { kernel, database, ledger, readOnlyUntil: 0, statements: 0 };
-  const world = new PhoneWorld(kernel);
+  const world = new PhoneWorld(kernel, fateOf && ((dial) => fateOf(dial, ledger)));
   const mails = new MailWorld(kernel);
   const platform = createPlatform({ shared, world, mails, config: configOf(scenario.systemCap) });
   const people = createPeople(kernel, platform, scenario);
@@ -227,9 +238,10 @@ export const simulate = async (database: SimDatabase, seed: number, events = 50)
     await database.empty();
     kernel.faults.on = false;
     await people.arrive();
-    kernel.faults.on = true;
-    const calmAt = kernel.now + random.between(0.3, 3) * HOUR;
-    people.interfere(calmAt);
+    kernel.faults.on = foul;
+    const calmAt = foul ? kernel.now + kernel.random.between(0.3, 3) * HOUR : kernel.now;
+    if (foul) people.interfere(calmAt);
+    ledger.onOffered = (call) => people.meddle(call);
     ledger.onUnknown = (call, by) => judgeUnknown(kernel, ledger, world, calmAt, call, by);
     kernel.after(calmAt - kernel.now, () => {
       kernel.faults.on = false;
@@ -254,8 +266,10 @@ export const simulate = async (database: SimDatabase, seed: number, events = 50)
     process.off('unhandledRejection', escaped);
     restore();
   }
+  if (scenario.accounts.length > 1) ledger.count('scenario: several accounts');
+  if (clocksChange(scenario, kernel.began, kernel.now)) ledger.count('scenario: clocks change');
   for (const [name, n] of Object.entries(world.counts)) ledger.counts[`provider: ${name}`] = n;
-  return {
+  const outcome = {
     seed,
     violations: ledger.violations,
     digest: kernel.digest(),
@@ -265,4 +279,14 @@ export const simulate = async (database: SimDatabase, seed: number, events = 50)
     seen: ledger.counts,
     lastEvents: kernel.lastEvents(),
   };
+  return { outcome, ledger, mails: mails.accepted };
+};
+
+/** Plays one seed. @param events how many of the last events are kept for a person */
+export const simulate = async (database: SimDatabase, seed: number, events = 50): Promise<Outcome> => {
+  const random = createRandom(seed);
+  const began = drawBeginning(random);
+  const scenario = drawScenario(random, began);
+  const { outcome } = await play(database, { seed, kernel: new Kernel(random, began, events), scenario, foul: true });
+  return outcome;
 };
