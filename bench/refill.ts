@@ -61,6 +61,7 @@ export const refill: Bench = {
         wake: () => Promise.resolve(),
         handOver: () => Promise.resolve(),
         counted: () => Promise.resolve(),
+        webhookForged: () => Promise.resolve(),
         measured: () => Promise.resolve(null),
         background: createBackground({ report, ctx }),
         ctx,

@@ -65,6 +65,7 @@ const count = async (server: Server, signed: boolean, lines: number, together: b
       wake: () => Promise.resolve(),
       handOver: () => Promise.resolve(),
       counted: () => Promise.resolve(),
+      webhookForged: () => Promise.resolve(),
       measured: () => Promise.resolve(null),
       background: { run: () => undefined, begin: () => undefined },
       ctx: { waitUntil: () => undefined },

@@ -67,6 +67,7 @@ export interface MeterNamespace {
 export interface OpenMeter {
   counted(counts: DbCounts): Promise<void>;
   mailFailed(): Promise<void>;
+  webhookForged(): Promise<void>;
   measured(): Promise<Measured | null>;
 }
 
@@ -91,6 +92,7 @@ export const openMeter = (namespace: MeterNamespace | undefined, now: () => Date
   return {
     counted: ({ stats, times }) => add({ counts: stats, times }),
     mailFailed: () => add({ counts: { mail_failures: 1 }, times: {} }),
+    webhookForged: () => add({ counts: { forged_webhooks: 1 }, times: {} }),
     async measured() {
       try {
         return await (await ask({ ask: 'read', hour: hour() })).json();

@@ -47,7 +47,10 @@ export const onWebhook = async (
     });
     return Response.json({ received: true, fate: applied?.fate ?? 'ignored' });
   } catch (error) {
-    if (error instanceof Refusal) return errorToResponse(error, invocation.report, 'webhooks');
+    if (error instanceof Refusal) {
+      if (error.status === 401) invocation.ctx.waitUntil(invocation.webhookForged());
+      return errorToResponse(error, invocation.report, 'webhooks');
+    }
     const provider = params.provider as ProviderName | undefined;
     // What the database threw has been reported where it happened.
     if (!(error instanceof DbError)) invocation.report('webhook_processing_failed', error, { provider });

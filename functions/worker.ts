@@ -67,6 +67,7 @@ export const createWorker = (options: WorkerOptions) => {
         handOver: handerOver(sleepOf(env), () => options.now(), report),
         elapsedMs: () => performance.now() - began,
         counted: (counts) => meter.counted(counts),
+        webhookForged: () => meter.webhookForged(),
         measured: () => meter.measured(),
         background: createBackground({ report, ctx }),
         ctx,

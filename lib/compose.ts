@@ -27,6 +27,8 @@ export interface Invocation {
   background: Background;
   /** Remembers, outside the database, what a connection went through. */
   counted(counts: DbCounts): Promise<void>;
+  /** Counts a webhook that nobody could prove: all that is left of it. */
+  webhookForged(): Promise<void>;
   /** What connections went through in the last 48 hours; null when it cannot be read, which is reported. */
   measured(): Promise<Measured | null>;
   ctx: { waitUntil(promise: Promise<unknown>): void };

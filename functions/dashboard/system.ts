@@ -53,6 +53,7 @@ const ABOUT: Readonly<Record<FigureName, string>> = {
   refused_full: 'The server had no connection left (53300)',
   query_error_rate: 'Verbs that ended in an error, of all verbs',
   mail_failures: 'Mails that could not be made or sent',
+  forged_webhooks: 'Webhooks that nobody could prove, refused',
 };
 
 const amount = (name: FigureName, value: number): string =>

@@ -1,7 +1,7 @@
 /** What database connections went through, added up over hours, and how that stands against its goals. */
 import { addTo, quantile, type Histogram } from './histogram.ts';
 
-/** What is counted. Verbs are counted as asked for, `failed` those of them that ended in an error. */
+/** What is counted. Verbs are counted as asked for, `failed` those of them that ended in an error; `forged_webhooks` were answered 401. */
 export const COUNTS = [
   'opened',
   'terminated_idle',
@@ -12,6 +12,7 @@ export const COUNTS = [
   'verbs',
   'failed',
   'mail_failures',
+  'forged_webhooks',
 ] as const;
 export type Count = (typeof COUNTS)[number];
 
@@ -73,6 +74,7 @@ export const FIGURES = [
   'refused_full',
   'query_error_rate',
   'mail_failures',
+  'forged_webhooks',
 ] as const;
 export type FigureName = (typeof FIGURES)[number];
 export interface Picture {
@@ -92,6 +94,7 @@ const GOALS: Readonly<Record<FigureName, Goal>> = {
   refused_full: { at_most: 0 },
   query_error_rate: { below: 0.01 },
   mail_failures: { at_most: 0 },
+  forged_webhooks: null,
 };
 
 const isMet = (goal: Goal, value: number): boolean | null => {

@@ -189,6 +189,21 @@ describe('a posted analysis', () => {
   });
 });
 
+test('what is refused as forged leaves a count, and nothing else', async () => {
+  const forged = async (): Promise<number> => {
+    const { body } = await call<{ connections: { forged_webhooks: { last_48_hours: number } } }>(
+      stack.adminKey,
+      'GET',
+      '/v1/status',
+    );
+    return body.connections.forged_webhooks.last_48_hours;
+  };
+  const before = await forged();
+  for (let i = 0; i < 3; i += 1)
+    expect((await post('/webhooks/retell/x', '{}', { 'content-type': 'application/json' })).status).toBe(401);
+  await until(forged, (count) => count >= before + 3);
+});
+
 test('an id that nobody has is a 404 for the administrator', async () => {
   expect((await call(stack.adminKey, 'POST', `/v1/events/${randomUUID()}/replay`)).status).toBe(404);
 });

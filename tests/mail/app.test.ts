@@ -61,6 +61,7 @@ const invocationOf = (changes: Partial<Config> = {}): { invocation: Invocation; 
     wake: () => Promise.resolve(),
     handOver: () => Promise.resolve(),
     counted: () => Promise.resolve(),
+    webhookForged: () => Promise.resolve(),
     measured: () => Promise.resolve(null),
     elapsedMs: () => performance.now() - began,
     background,
