@@ -36,6 +36,8 @@ export interface Postgres {
   dataDir: string;
   /** The postmaster. */
   pid: number;
+  /** Resolves when the server is gone, whoever ended it. */
+  ended: Promise<void>;
   /** Ends every session and the server (a fast shutdown); at most some seconds. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -249,7 +251,12 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const { child, socketDir, pid, port } = await launchOnFreePort(native, dataDir, as, options);
   const password = fs.readFileSync(path.join(dataDir, PASSWORD_FILE), 'utf8');
   let gone = child.exitCode !== null;
-  child.on('exit', () => (gone = true));
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  if (gone) end();
+  child.on('exit', () => {
+    gone = true;
+    end();
+  });
   const signal = (name: NodeJS.Signals): void => {
     if (!gone && isPostgres(pid)) process.kill(pid, name);
   };
@@ -270,6 +277,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     password,
     dataDir,
     pid,
+    ended,
     stop: () => (stopping ??= stop()),
   };
 }

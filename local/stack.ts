@@ -10,7 +10,8 @@ import { openJournal } from './journal.ts';
 import { APP_ROLE, migrate } from './migrate.ts';
 import { type NeonProxy, startNeonProxy } from './neon-proxy.ts';
 import { providerUrls, startPhoneNetwork } from './phone-network.ts';
-import { freePort, type Postgres, startPostgres } from './postgres.ts';
+import { freePort, type Postgres } from './postgres.ts';
+import { keepPostgres } from './postgres-keeper.ts';
 import { startScheduler, fireAt } from './scheduler.ts';
 import { startSentrySink } from './sentry-sink.ts';
 import { StateFile } from './state.ts';
@@ -34,7 +35,7 @@ export interface StackOptions {
   fastPostgres?: boolean;
   /** Told, one line each, how far the start is. */
   say: (line: string) => void;
-  /** Called when the worker cannot be kept alive. */
+  /** Called when the worker or Postgres cannot be kept alive. */
   gaveUp?: (reason: string) => void;
 }
 
@@ -134,20 +135,30 @@ export async function startStack(options: StackOptions, unwind: Unwind): Promise
   const clock = createClock(settingFor(directory.at('clock.json'), options.speed, options.now, Date.now()));
   await unwind.add(keepClock(directory.at('clock.json'), clock));
 
-  const postgres = await startPostgres({
+  const gaveUp = options.gaveUp ?? (() => undefined);
+  const belongings = { groups: [] as number[], directories: [] as string[] };
+  const own = (changed: Partial<typeof belongings>): void => directory.own(Object.assign(belongings, changed));
+  const kept = await keepPostgres({
     dataDir: directory.postgres,
     fast: options.fastPostgres ?? false,
     say,
     log: logTo(directory, 'postgres'),
+    started: ({ socketDir }) => own({ directories: [socketDir] }),
+    gaveUp: (reason) => gaveUp(`Postgres did not come back: ${reason}`),
   });
-  await unwind.add(() => postgres.stop());
-  const belongings = { groups: [] as number[], directories: [postgres.socketDir] };
-  directory.own(belongings);
+  await unwind.add(() => kept.stop());
+  const postgres = kept.current;
   const state = new StateFile(directory.at('state.json'));
   const { made, changed } = await migrate({ ownerUrl: postgres.url, appPassword: state.value.app_password });
   say(`Postgres is up${made.length + changed.length > 0 ? ', the schema applied' : ''}.`);
 
-  const proxy = await startNeonProxy({ postgres: { socketPath: postgres.socketPath } });
+  const proxy = await startNeonProxy({
+    postgres: {
+      get socketPath() {
+        return kept.current.socketPath;
+      },
+    },
+  });
   await unwind.add(() => proxy.stop());
   const ends = await startEnds(clock, directory, unwind);
   say('Neon stand-in, phone network, inbox and Sentry sink are up.');
@@ -163,8 +174,8 @@ export async function startStack(options: StackOptions, unwind: Unwind): Promise
     stateDir: directory.at('wrangler'),
     variablesFile: directory.at('worker.env'),
     log: workerLog,
-    started: (group) => directory.own({ ...belongings, groups: [group] }),
-    gaveUp: options.gaveUp ?? (() => undefined),
+    started: (group) => own({ groups: [group] }),
+    gaveUp,
     unwind,
   });
   say(`The worker is up on ${url}.`);
