@@ -37,7 +37,7 @@ const bootId = (url: string): Promise<string | null> =>
   );
 /** Waits for a worker that is none of those seen. */
 const nextBoot = async (url: string, seen: readonly (string | null)[]): Promise<string | null> => {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 60_000;
   for (;;) {
     const id = await bootId(url);
     if (!seen.includes(id) || Date.now() > end) return id;
