@@ -43,7 +43,8 @@ export interface ProxyCounters {
 export interface Cut {
   from: 'client' | 'server';
   contains: string;
-  how: DropHow;
+  /** `freeze`: held back instead, and with them whatever comes after, until `thaw()`. */
+  how: DropHow | 'freeze';
   /** How often (default 1). */
   times?: number;
   /** One in so many that match (default 1, every one), beginning with the last of the first so many. */
@@ -171,6 +172,10 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
     if (!cut || ++cut.seen % (cut.every ?? 1) !== 0) return true;
     cut.left -= 1;
     note(tunnel.id, 'fault', `cut (${cut.how}) on ${cut.from} bytes`);
+    if (cut.how === 'freeze') {
+      faults.frozen = true;
+      return true;
+    }
     drop(tunnel.ws, cut.how);
     return false;
   };

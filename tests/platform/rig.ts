@@ -46,6 +46,21 @@ export const until = async (what: string, condition: () => boolean | Promise<boo
   }
 };
 
+/** Waits until `backends` says 0, and keeps the longest wait of the calling file, which is printed at its end. */
+export const watchBackends = (runtime: string, backends: () => Promise<number>): (() => Promise<void>) => {
+  let waits = 0;
+  let longest = 0;
+  afterAll(() =>
+    console.log(`${runtime}: no backend of ours left within ${longest.toFixed(0)} ms, the longest of ${waits} waits`),
+  );
+  return async () => {
+    const began = performance.now();
+    await until('no backend of ours is left', async () => (await backends()) === 0);
+    waits += 1;
+    longest = Math.max(longest, performance.now() - began);
+  };
+};
+
 /** The error that `promise` ends with, which must be ours. */
 export const failure = async (promise: Promise<unknown>): Promise<DbError> => {
   const error: unknown = await promise.then(
@@ -90,6 +105,8 @@ export const startRig = async (): Promise<Rig> => {
     return found.rows[0].n;
   };
 
+  const noBackendLeft = watchBackends('Node', backends);
+
   beforeEach(() => {
     proxy.faults.clear();
     reports.length = 0;
@@ -117,8 +134,7 @@ export const startRig = async (): Promise<Rig> => {
         log,
       }),
     settled: async () => {
-      await Promise.all(left);
-      await until('no backend of ours is left', async () => (await backends()) === 0);
+      await Promise.all([...left, noBackendLeft()]);
       expect(uncaught).toEqual([]);
     },
     terminate: async () => {

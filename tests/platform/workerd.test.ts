@@ -1,7 +1,8 @@
 /** The built worker in workerd, the real driver, a front door that misbehaves: what the caller gets, what the sink gets, what is left. */
 import { randomUUID } from 'node:crypto';
 import { beforeEach, expect, test } from 'vitest';
-import { until } from './rig.ts';
+import { readmeFilters } from './filters.ts';
+import { until, watchBackends } from './rig.ts';
 import { startWorkerRig } from './worker-rig.ts';
 
 const rig = await startWorkerRig();
@@ -24,9 +25,10 @@ const seen = async (): Promise<Seen[]> =>
     connection_terminated: tags['connection_terminated'],
     outcome: (contexts['report'] as Record<string, unknown>)['outcome'],
   }));
+const noBackendLeft = watchBackends('workerd', () => rig.backends());
 const settled = async (): Promise<void> => {
   faults.clear();
-  await until('no backend of ours is left', async () => (await rig.backends()) === 0);
+  await noBackendLeft();
   await until('every tunnel is closed', () => rig.proxy.counters().openNow === 0);
   expect(rig.uncaught()).toEqual([]);
 };
@@ -141,48 +143,109 @@ test('a read-only database refuses a write for what it is, and reads go on', { t
   expect(await seen()).toEqual([{ ...lost, outcome: 'rejected' }]);
 });
 
+/** A request whose body has come half, and whose connection is therefore open and idle. */
+const halfSent = async (signal: AbortSignal | null = null) => {
+  const body = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = body.writable.getWriter();
+  const write = (text: string): Promise<void> => writer.write(new TextEncoder().encode(text));
+  const answer = fetch(`${rig.url}/v1/suppressions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${rig.apiKey}`, 'content-type': 'text/csv' },
+    body: body.readable,
+    duplex: 'half',
+    signal,
+  } as RequestInit);
+  await write('phone,reason\n+14155550100,\n');
+  await until('its key has been looked up', async () => {
+    const idle = await rig.database.pool.query(
+      "select 1 from pg_stat_activity where datname = $1 and application_name = 'ringleader' and state = 'idle' and query like '%authenticate%'",
+      [rig.database.name],
+    );
+    return idle.rowCount === 1;
+  });
+  const finish = async (): Promise<Response> => {
+    await write('+14155550101,\n');
+    await writer.close();
+    return answer;
+  };
+  return { answer, finish };
+};
+const terminatedWhileIdle = async (): Promise<Response> => {
+  const { finish } = await halfSent();
+  await rig.terminate();
+  await until('it is reported', async () => (await rig.events()).length > 0);
+  return finish();
+};
+
 test(
   'an idle connection that is terminated while its invocation lasts is exactly one warning, and the work goes on (class 1)',
   { timeout: 90_000 },
   async () => {
-    const agent = await rig.database.pool.query<{ n: number }>('select count(*)::int n from ringleader.accounts');
-    expect(agent.rows[0].n).toBe(1);
-    const body = new TransformStream<Uint8Array, Uint8Array>();
-    const writer = body.writable.getWriter();
-    const bytes = new TextEncoder();
-    const sent = fetch(`${rig.url}/v1/suppressions`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${rig.apiKey}`, 'content-type': 'text/csv' },
-      body: body.readable,
-      duplex: 'half',
-    } as RequestInit);
-    await writer.write(bytes.encode('phone,reason\n+14155550100,\n'));
-    await until('the connection is idle', async () => (await rig.backends()) === 1);
-    await rig.terminate();
-    await until('it is reported', async () => (await rig.events()).length > 0);
-    await writer.write(bytes.encode('+14155550101,\n'));
-    await writer.close();
-    expect((await sent).status).toBe(200);
+    const response = await terminatedWhileIdle();
+    expect([response.status, await response.json()]).toMatchObject([200, { rows: 2, added: 2 }]);
     await settled();
     expect(await seen()).toEqual([{ ...cannotConnect, level: 'warning', connection_terminated: true, outcome: undefined }]);
   },
 );
 
+test('the saved filters part an idle termination from a failure to connect', { timeout: 90_000 }, async () => {
+  expect((await terminatedWhileIdle()).status).toBe(200);
+  faults.refuseStartups('28P01', 'password authentication failed', 1e9);
+  expect((await read()).status).toBe(503);
+  await until('both are reported', async () => (await rig.events()).length >= 2);
+  await settled();
+  const events = await rig.events();
+  const { ignore, alert, track } = readmeFilters();
+  expect(events.filter(({ tags }) => ignore(tags)).map(({ level }) => level)).toEqual(['warning']);
+  // Whatever wakes in the background finds the database closed as well: all of that is to alarm somebody.
+  const failures = events.filter(({ error_type, level }) => error_type === 'database_connection_error' && level === 'error');
+  expect(failures.length).toBeGreaterThan(0);
+  expect(events.filter(({ tags }) => alert(tags))).toEqual(failures);
+  const verbs = failures.map(({ contexts }) => (contexts['report'] as Record<string, unknown>)['verb']);
+  expect(verbs.filter((verb) => verb === 'authenticate')).toHaveLength(1);
+  expect(events.filter(({ tags }) => track(tags))).toEqual([]);
+});
+
+test('a good-bye that is never answered keeps neither the answer nor the connection', { timeout: 90_000 }, async () => {
+  faults.cutOn({ from: 'client', contains: 'X\0\0\0\u0004', how: 'freeze' });
+  const before = rig.proxy.log.length;
+  expect((await read()).status).toBe(200);
+  await until('the good-bye is held back', () => rig.proxy.log.slice(before).some(({ detail }) => detail.includes('freeze')));
+  await settled();
+  expect(await seen()).toEqual([]);
+});
+
+test('a client that hangs up in the middle of its request leaves no connection behind', { timeout: 90_000 }, async () => {
+  const client = new AbortController();
+  const { answer } = await halfSent(client.signal);
+  client.abort();
+  await expect(answer).rejects.toThrow(/abort/);
+  await settled();
+});
+
 test(
-  'two hundred failing requests at once: two hundred reports, none with the tags of another',
+  'two hundred failing requests at once: two hundred reports, none with what belongs to another',
   { timeout: 120_000 },
   async () => {
     faults.refuseStartups('28P01', 'password authentication failed for +14155550123', 1e9);
-    const paths = ['/v1/account', '/v1/agents', '/v1/campaigns', '/v1/suppressions'];
-    const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => rig.send('GET', paths[i % 4], { key: rig.apiKey })));
+    const ask: Record<string, () => Promise<Response>> = {
+      authenticate: read,
+      create_account: () =>
+        rig.send('POST', '/v1/accounts', { key: rig.adminKey, body: { name: 'Maria Canary', email: 'maria@example.com' } }),
+    };
+    const verbs = Object.keys(ask);
+    const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => ask[verbs[i % verbs.length]]!()));
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 503));
     await until('all reports are in', async () => (await rig.events()).length >= 200);
     await settled();
-    const events = await seen();
-    expect(events).toHaveLength(200);
-    expect(events.filter((event) => JSON.stringify(event) !== JSON.stringify(cannotConnect))).toEqual([]);
+    expect(await seen()).toEqual(answers.map(() => cannotConnect));
+    const events = await rig.events();
+    for (const verb of verbs) {
+      const own = events.filter(({ contexts }) => (contexts['report'] as Record<string, unknown>)['verb'] === verb);
+      expect(own).toHaveLength(200 / verbs.length);
+    }
     const said = (await rig.envelopes()).join('\n') + rig.output();
-    for (const secret of ['+14155550123', rig.apiKey, rig.adminKey, new URL(rig.database.appUrl).password])
-      expect(said).not.toContain(secret);
+    const secrets = ['+14155550123', 'Maria Canary', 'maria@example.com', rig.apiKey, rig.adminKey];
+    for (const secret of [...secrets, new URL(rig.database.appUrl).password]) expect(said).not.toContain(secret);
   },
 );
