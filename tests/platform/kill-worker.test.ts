@@ -1,3 +1,0 @@
-import { killWorkerSuite } from './kill-worker.ts';
-
-killWorkerSuite(300, 120_000);
