@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { canEnter, checkOwner, postgresBinaries, postgresUser, type RunAs, stagedPath } from './postgres-binaries.ts';
-import { commandOf, isAlive, waitUntil } from './process-table.ts';
+import { commandOf, isAlive, waitUntil, workersIn } from './process-table.ts';
 
 export interface PostgresOptions {
   /** Postgres's own data directory; made when it does not exist. */
@@ -54,6 +54,8 @@ const FAST = {
   deadlock_timeout: '100ms',
 };
 const PASSWORD_FILE = 'superuser.password';
+/** How long what a killed postmaster left may take to notice that it is alone, in real milliseconds. */
+const ALONE_MS = 2000;
 
 /**
  * Runs Postgres ("$@") and waits for it. Our end of descriptor 3 closes when we die, even by SIGKILL: then it is stopped. A
@@ -153,13 +155,28 @@ export const runningPostgres = (dataDir: string): number | undefined => {
   return undefined;
 };
 
+/**
+ * Sees that none lives on whose postmaster was killed. Most notice it and end by themselves; one in the midst of a statement, or
+ * waiting for a lock whose holder was killed, may not, and while it has the old memory no server starts on the directory.
+ */
+const endOrphans = async (dataDir: string): Promise<void> => {
+  if (!fs.existsSync(dataDir)) return;
+  // Every process of a server works in its data directory. A postmaster is none: its title is its command line.
+  const orphans = (): number[] => workersIn(dataDir).filter((pid) => commandOf(pid).startsWith('postgres: '));
+  if (await waitUntil(() => orphans().length === 0, ALONE_MS)) return;
+  for (const pid of orphans()) process.kill(pid, 'SIGKILL');
+  await waitUntil(() => orphans().length === 0, 10_000);
+};
+
 /** Waits for a server that is on its way out; clears what a dead one left. */
-const clearPidFile = async (dataDir: string): Promise<void> => {
+const clearLeftovers = async (dataDir: string): Promise<void> => {
   const found = readPidFile(dataDir);
-  if (!found) return;
-  const leaving = () => readPidFile(dataDir)?.status === 'stopping';
-  if (isPostgres(found.pid) && leaving()) await waitUntil(() => !isPostgres(found.pid), 10_000);
-  if (isPostgres(found.pid)) throw new Error(`another Postgres (pid ${found.pid}) is already running on ${dataDir}`);
+  if (found) {
+    const leaving = () => readPidFile(dataDir)?.status === 'stopping';
+    if (isPostgres(found.pid) && leaving()) await waitUntil(() => !isPostgres(found.pid), 10_000);
+    if (isPostgres(found.pid)) throw new Error(`another Postgres (pid ${found.pid}) is already running on ${dataDir}`);
+  }
+  await endOrphans(dataDir);
   fs.rmSync(path.join(dataDir, 'postmaster.pid'), { force: true });
 };
 
@@ -246,7 +263,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const as = postgresUser();
   const native = postgresBinaries(as, say);
   const dataDir = placeFor(options.dataDir, as, say);
-  await clearPidFile(dataDir);
+  await clearLeftovers(dataDir);
   initialise(dataDir, native, as, options.fast ?? false);
   const { child, socketDir, pid, port } = await launchOnFreePort(native, dataDir, as, options);
   const password = fs.readFileSync(path.join(dataDir, PASSWORD_FILE), 'utf8');

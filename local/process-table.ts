@@ -101,6 +101,30 @@ export const membersOf = (group: number): number[] =>
     .filter((found) => found.group === group && isAlive(found.pid))
     .map(({ pid }) => pid);
 
+/** Where a process works; undefined when it is gone, or somebody else's. */
+const workplaceOf = (pid: number): string | undefined => {
+  try {
+    return fs.readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined;
+  }
+};
+
+/** The living processes that work in this directory. */
+export const workersIn = (directory: string): number[] => {
+  const place = fs.realpathSync(directory);
+  if (hasProc)
+    return allProcesses()
+      .map(({ pid }) => pid)
+      .filter((pid) => workplaceOf(pid) === place && isAlive(pid));
+  try {
+    const lines = execFileSync('lsof', ['-t', '-a', '-d', 'cwd', '--', place], { stdio: ['ignore', 'pipe', 'ignore'] });
+    return String(lines).trim().split('\n').map(Number);
+  } catch {
+    return []; // lsof answers 1 when there is none
+  }
+};
+
 /** Signals a whole group; quietly nothing when it is gone. */
 export const signalGroup = (group: number, signal: NodeJS.Signals): void => {
   try {

@@ -35,7 +35,7 @@ export interface StackOptions {
   fastPostgres?: boolean;
   /** Told, one line each, how far the start is. */
   say: (line: string) => void;
-  /** Called when the worker or Postgres cannot be kept alive. */
+  /** Called when the worker cannot be kept alive. */
   gaveUp?: (reason: string) => void;
 }
 
@@ -135,7 +135,6 @@ export async function startStack(options: StackOptions, unwind: Unwind): Promise
   const clock = createClock(settingFor(directory.at('clock.json'), options.speed, options.now, Date.now()));
   await unwind.add(keepClock(directory.at('clock.json'), clock));
 
-  const gaveUp = options.gaveUp ?? (() => undefined);
   const belongings = { groups: [] as number[], directories: [] as string[] };
   const own = (changed: Partial<typeof belongings>): void => directory.own(Object.assign(belongings, changed));
   const kept = await keepPostgres({
@@ -144,7 +143,6 @@ export async function startStack(options: StackOptions, unwind: Unwind): Promise
     say,
     log: logTo(directory, 'postgres'),
     started: ({ socketDir }) => own({ directories: [socketDir] }),
-    gaveUp: (reason) => gaveUp(`Postgres did not come back: ${reason}`),
   });
   await unwind.add(() => kept.stop());
   const postgres = kept.current;
@@ -175,7 +173,7 @@ export async function startStack(options: StackOptions, unwind: Unwind): Promise
     variablesFile: directory.at('worker.env'),
     log: workerLog,
     started: (group) => own({ groups: [group] }),
-    gaveUp,
+    gaveUp: options.gaveUp ?? (() => undefined),
     unwind,
   });
   say(`The worker is up on ${url}.`);
