@@ -265,6 +265,7 @@ create table if not exists ringleader.call_results (
   recording_url text,
   analysis jsonb,
   analysis_reason text,                                    -- why there is no score
+  reasons jsonb,                                           -- why the score is what it is: texts, in the analysis's own order
   saved_at timestamptz                                     -- when the latest of it came: it is kept for a year from then on
 );
 
@@ -307,6 +308,7 @@ create table if not exists ringleader.notifications (
   seq bigint generated always as identity,
   type text not null,
   campaign_id uuid,
+  agent_id uuid,                                           -- of a pause: the agent that the provider refused
   idempotency_key text not null unique,
   status text not null check (status in ('pending', 'sending', 'sent', 'skipped', 'failed', 'unknown')),
   reason text,
@@ -348,6 +350,8 @@ alter table ringleader.agents add column if not exists credentials_tag text;
 alter table ringleader.leads add column if not exists called_back_at timestamptz;
 alter table ringleader.calls add column if not exists direction text not null default 'outbound' check (direction in ('outbound', 'inbound'));
 alter table ringleader.call_results add column if not exists saved_at timestamptz;
+alter table ringleader.call_results add column if not exists reasons jsonb;
+alter table ringleader.notifications add column if not exists agent_id uuid;
 alter table ringleader.call_events add column if not exists source text not null default 'event';
 alter table ringleader.call_events add column if not exists repeats int not null default 0;
 alter table ringleader.call_events add column if not exists repeated_at timestamptz;
@@ -577,7 +581,8 @@ $$;
 create function ringleader.lead_json(l ringleader.leads) returns jsonb language sql stable as $$
   select jsonb_build_object('id', l.id, 'campaign_id', l.campaign_id, 'phone', l.phone, 'name', l.name, 'email', l.email, 'company', l.company,
     'timezone', l.timezone, 'variables', l.variables, 'status', l.status, 'disposition', l.disposition, 'attempts', l.attempts, 'score', l.score,
-    'temperature', l.temperature, 'evidence', l.evidence, 'next_attempt_at', case when l.status = 'waiting' then ringleader.iso(l.next_attempt_at) end)
+    'temperature', l.temperature, 'evidence', l.evidence, 'reasons', coalesce((select r.reasons from ringleader.call_results r where r.call_id = l.scored_call), '[]'),
+    'next_attempt_at', case when l.status = 'waiting' then ringleader.iso(l.next_attempt_at) end)
 $$;
 
 create function ringleader.call_json(c ringleader.calls) returns jsonb language sql stable as $$
@@ -587,13 +592,15 @@ create function ringleader.call_json(c ringleader.calls) returns jsonb language 
     'ended_at', ringleader.iso(c.ended_at), 'released_at', ringleader.iso(c.released_at), 'duration_seconds', c.duration_seconds, 'cost', c.cost,
     'transcript', (select r.transcript from ringleader.call_results r where r.call_id = c.id),
     'recording_url', (select r.recording_url from ringleader.call_results r where r.call_id = c.id),
-    'score', c.score, 'temperature', c.temperature, 'evidence', c.evidence, 'reason', c.reason,
+    'score', c.score, 'temperature', c.temperature, 'evidence', c.evidence,
+    'reasons', coalesce((select r.reasons from ringleader.call_results r where r.call_id = c.id), '[]'), 'reason', c.reason,
     'unscored_reason', case when c.temperature is null then (select r.analysis_reason from ringleader.call_results r where r.call_id = c.id) end)
 $$;
 
 create function ringleader.notification_json(n ringleader.notifications) returns jsonb language sql stable as $$
   select jsonb_build_object('id', n.id, 'type', n.type, 'campaign_id', n.campaign_id,
-    'campaign_name', (select k.name from ringleader.campaigns k where k.id = n.campaign_id), 'status', n.status, 'reason', n.reason, 'recipient', n.recipient,
+    'campaign_name', (select k.name from ringleader.campaigns k where k.id = n.campaign_id),
+    'agent_name', (select g.name from ringleader.agents g where g.id = n.agent_id), 'status', n.status, 'reason', n.reason, 'recipient', n.recipient,
     'attempts', n.attempts, 'provider_message_id', n.provider_message_id, 'created_at', ringleader.iso(n.created_at), 'sent_at', ringleader.iso(n.sent_at))
 $$;
 
@@ -674,7 +681,7 @@ create function ringleader.give_back(p_call uuid, p_reason text, p_again_at time
 declare c ringleader.calls; l ringleader.leads; v_status text; k ringleader.campaigns; v_paused text;
 begin
   select * into c from ringleader.calls x where x.id = p_call for no key update;
-  if c.id is null or c.status not in ('reserved', 'placing') then return false; end if;
+  if c.id is null or c.status = 'waiting' or ringleader.call_rank(c.status) >= 9 then return false; end if;
   if c.kind = 'direct' and p_reason <> 'suppressed' then
     select g.paused_reason into v_paused from ringleader.agents g where g.id = c.agent_id;
     if v_paused is not null then -- it would wait until somebody mends the account, and then surprise
@@ -698,6 +705,17 @@ begin
   if v_status <> 'waiting' then return ringleader.complete_if_done(c.account_id, c.campaign_id, p_now); end if;
   perform ringleader.wake_lane(c.account_id, c.campaign_id, l.zone, p_again_at, p_now);
   return false;
+end $$;
+
+-- The provider took a call and then did not dial it (no line free, no credit): it ends as the provider says and counts nowhere, its lead waits
+-- again, and its agent is left alone for a moment, since the next call would fare no better. True when that completed the campaign.
+create function ringleader.take_back(c ringleader.calls, p_status text, p_fact jsonb, p_now timestamptz) returns boolean language plpgsql as $$
+declare v_again timestamptz := p_now + interval '30 seconds'; v_done boolean;
+begin
+  update ringleader.agents g set hold_until = greatest(g.hold_until, v_again) where g.id = c.agent_id;
+  v_done := ringleader.give_back(c.id, p_fact ->> 'reason', v_again, p_now);
+  update ringleader.calls x set status = p_status, ended_at = coalesce((p_fact ->> 'ended_at')::timestamptz, p_now), released_at = coalesce(c.released_at, p_now), placed_at = null where x.id = c.id;
+  return v_done;
 end $$;
 
 -- What becomes of a lead whose latest call has ended.
@@ -769,11 +787,12 @@ begin
 end $$;
 
 -- Owes the account a mail; the same key owes it once.
-create function ringleader.owe_mail(p_account uuid, p_type text, p_campaign uuid, p_part text, p_detail text, p_at timestamptz, p_now timestamptz) returns uuid language plpgsql as $$
+create function ringleader.owe_mail(p_account uuid, p_type text, p_campaign uuid, p_part text, p_detail text, p_at timestamptz, p_now timestamptz, p_agent uuid default null)
+returns uuid language plpgsql as $$
 declare v_id uuid; v_key text := concat_ws(':', p_account, p_type, p_campaign, p_part);
 begin
-  insert into ringleader.notifications (id, account_id, type, campaign_id, idempotency_key, status, recipient, detail, next_attempt_at, created_at)
-  select ringleader.nth_id(p_account, v_key), p_account, p_type, p_campaign, v_key, 'pending', a.email, p_detail, p_at, p_now
+  insert into ringleader.notifications (id, account_id, type, campaign_id, agent_id, idempotency_key, status, recipient, detail, next_attempt_at, created_at)
+  select ringleader.nth_id(p_account, v_key), p_account, p_type, p_campaign, p_agent, v_key, 'pending', a.email, p_detail, p_at, p_now
   from ringleader.accounts a where a.id = p_account
   on conflict (idempotency_key) do nothing;
   select n.id into v_id from ringleader.notifications n where n.idempotency_key = v_key;
@@ -820,9 +839,10 @@ begin
 end $$;
 
 -- The provider refused the account behind an agent (key, credit): nothing of it is dialled until credentials are set again, neither by this agent
--- nor by any other with the same ones. Or it refused the agent alone. Tells each campaign's owner once; direct calls that wait for it have failed.
+-- nor by any other with the same ones. Or it refused the agent alone. Tells of each campaign that runs, or of the agent when none does; direct calls
+-- that wait for it have failed.
 create function ringleader.pause_agents(p_agent uuid, p_account_wide boolean, p_reason text, p_now timestamptz) returns void language plpgsql as $$
-declare g record; k record; c record; v_reason text := coalesce(p_reason, 'refused by the provider');
+declare g record; k record; c record; v_reason text := coalesce(p_reason, 'refused by the provider'); v_paused boolean := false; v_told boolean := false;
 begin
   for g in
     with refused as (select * from ringleader.agents x where x.id = p_agent)
@@ -831,14 +851,18 @@ begin
       or (p_account_wide and x.account_id = o.account_id and x.provider = o.provider and x.credentials_tag = o.credentials_tag))
     returning x.id
   loop
+    v_paused := true;
     for k in select x.id, x.account_id from ringleader.campaigns x where x.agent_id = g.id and x.status = 'active' order by x.id loop
-      perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || v_reason, p_now, p_now);
+      v_told := true;
+      perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || v_reason, p_now, p_now, g.id);
     end loop;
     -- One that a claim takes at this moment is ended by the fence.
     for c in select x.id from ringleader.calls x where x.agent_id = g.id and x.status = 'waiting' order by x.id for no key update skip locked loop
       perform ringleader.end_call(c.id, 'failed', v_reason, p_now, true, p_now);
     end loop;
   end loop;
+  if not v_paused or v_told then return; end if;
+  perform ringleader.owe_mail((select x.account_id from ringleader.agents x where x.id = p_agent), 'campaign_paused', null, 'agent:' || p_agent || ':' || extract(epoch from p_now), 'The provider refused the account: ' || v_reason, p_now, p_now, p_agent);
 end $$;
 
 -- What no verb saw: campaigns whose last fact is in, and silence that is to be told, once per dry spell. How many were completed.
@@ -886,10 +910,11 @@ create function ringleader.enrich_call(c ringleader.calls, p_fact jsonb, p_now t
 declare a jsonb := p_fact -> 'analysis'; v_score double precision; v_temp text; k ringleader.campaigns; v_evidence text;
 begin
   if p_fact ?| array['transcript', 'recording_url', 'analysis'] then
-    insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, saved_at)
-    values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', p_now)
+    insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, reasons, saved_at)
+    values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', a -> 'reasons', p_now)
     on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
-      analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason);
+      analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason),
+      reasons = case when a ->> 'state' = 'valid' then excluded.reasons else r.reasons end; -- they go with the score
   end if;
   if p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
@@ -991,9 +1016,13 @@ begin
     v_fate := case when p_fact ->> 'source' = 'posted' then 'applied' else 'unknown' end;
   elsif v_rank = 10 and ringleader.call_rank(c.status) < 10 then
     v_released := c.released_at is null and c.reserved_at is not null;
-    v_done := ringleader.end_call(c.id, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz,
-      v_settled or exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null), p_now) or v_done;
-    if c.placed_at is null then update ringleader.calls x set placed_at = p_now where x.id = c.id; end if;
+    if (p_fact ->> 'undialled')::boolean and c.kind = 'campaign' and c.direction = 'outbound' and c.status <> 'unknown' then
+      v_done := ringleader.take_back(c, v_status, p_fact, p_now) or v_done;
+    else
+      v_done := ringleader.end_call(c.id, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz,
+        v_settled or exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null), p_now, coalesce((p_fact ->> 'invalid_number')::boolean, false)) or v_done;
+      if c.placed_at is null then update ringleader.calls x set placed_at = p_now where x.id = c.id; end if;
+    end if;
     if (p_fact ->> 'account_refused')::boolean or (p_fact ->> 'agent_refused')::boolean then
       perform ringleader.pause_agents(c.agent_id, coalesce((p_fact ->> 'account_refused')::boolean, false), coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now);
     end if;
@@ -1568,23 +1597,36 @@ begin
 end $$;
 
 create function ringleader.update_agent(p_account uuid, p_now timestamptz, p_id uuid, p_patch jsonb) returns jsonb language plpgsql as $$
+declare v_was text;
 begin
   perform ringleader.enter(p_account);
+  select g.paused_reason into v_was from ringleader.agents g where g.account_id = p_account and g.id = p_id and g.deleted_at is null for no key update;
   update ringleader.agents g set name = coalesce(p_patch ->> 'name', g.name), provider_agent_id = coalesce(p_patch ->> 'provider_agent_id', g.provider_agent_id),
     from_number = case when p_patch ? 'from_number' then p_patch ->> 'from_number' else g.from_number end,
     credentials_sealed = coalesce(p_patch ->> 'credentials_sealed', g.credentials_sealed),
     credentials_tag = case when p_patch ? 'credentials_sealed' then p_patch ->> 'credentials_tag' else g.credentials_tag end,
     webhook_secrets_sealed = case when p_patch ? 'webhook_secrets_sealed' then p_patch ->> 'webhook_secrets_sealed' else g.webhook_secrets_sealed end,
     analysis_mapping = case when p_patch ? 'analysis_mapping' then nullif(p_patch -> 'analysis_mapping', 'null') else g.analysis_mapping end,
-    paused_reason = case when p_patch ? 'credentials_sealed' then null else g.paused_reason end
+    paused_reason = case when p_patch ?| array['credentials_sealed', 'paused_reason'] then null else g.paused_reason end
   where g.account_id = p_account and g.id = p_id and g.deleted_at is null;
-  -- Who shares these credentials was paused with it, and goes on with it.
-  if p_patch ? 'credentials_tag' then
+  -- Who shares these credentials was paused with it, and goes on with it; if no new ones were set, whoever was paused for the same reason.
+  if p_patch ?| array['credentials_tag', 'paused_reason'] then
     update ringleader.agents g set paused_reason = null
     from ringleader.agents o where o.account_id = p_account and o.id = p_id and o.deleted_at is null
-      and g.account_id = p_account and g.provider = o.provider and g.credentials_tag = o.credentials_tag and g.paused_reason is not null;
+      and g.account_id = p_account and g.provider = o.provider and g.credentials_tag = o.credentials_tag and g.paused_reason is not null
+      and (p_patch ? 'credentials_tag' or g.paused_reason = v_was);
   end if;
   return (select ringleader.agent_json(g) from ringleader.agents g where g.account_id = p_account and g.id = p_id and g.deleted_at is null);
+end $$;
+
+-- Tags agents that a release without tags left bare, unless their credentials were set anew meanwhile; returns those of the provider that are bare still.
+create function ringleader.tag_agents(p_account uuid, p_now timestamptz, p_provider text, p_tags jsonb) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.agents g set credentials_tag = t.tag from jsonb_to_recordset(p_tags) as t(agent_id uuid, sealed text, tag text)
+  where g.account_id = p_account and g.id = t.agent_id and g.credentials_sealed = t.sealed and g.credentials_tag is null;
+  return coalesce((select jsonb_agg(ringleader.agent_secrets_json(g) order by g.seq) from ringleader.agents g
+    where g.account_id = p_account and g.provider = p_provider and g.credentials_tag is null and g.deleted_at is null), '[]');
 end $$;
 
 create function ringleader.set_webhook_registered(p_account uuid, p_now timestamptz, p_id uuid, p_registered boolean) returns jsonb language plpgsql as $$
@@ -2402,7 +2444,7 @@ begin
   if n.status not in ('failed', 'skipped', 'unknown') then
     return ringleader.refuse(409, 'wrong_state', format('the mail is %s: only a failed, skipped or unknown one can be sent again', n.status));
   end if;
-  if not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = n.campaign_id) then
+  if n.campaign_id is not null and not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = n.campaign_id) then
     return ringleader.refuse(409, 'campaign_deleted', 'the campaign was deleted: there is nothing left to tell');
   end if;
   -- Sent to the address the account has now, whatever the preferences say: a person asked.
@@ -2482,11 +2524,13 @@ begin
     ) h), '[]');
 end $$;
 
--- What the mails beside the summary tell: the campaign, of a hot-lead mail its leads, best first, and of a pause the latest calls that failed.
+-- What the mails beside the summary tell: the campaign, of a hot-lead mail its leads, best first, and of a pause the latest calls that failed or the
+-- agent that was refused, for which no campaign need run.
 create function ringleader.notice_data(p_account uuid, p_now timestamptz, p_notification uuid) returns jsonb language plpgsql as $$
 begin
   perform ringleader.enter(p_account);
   return (select jsonb_build_object('campaign_id', k.id, 'campaign_name', k.name, 'status', k.status, 'pause_reason', coalesce(n.detail, k.pause_reason),
+      'agent', (select jsonb_build_object('id', g.id, 'name', g.name) from ringleader.agents g where g.id = n.agent_id),
       'waiting', (select count(*) from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting'),
       'hot_leads', coalesce((select jsonb_agg(jsonb_build_object('lead_id', l.id, 'name', l.name, 'phone', l.phone, 'company', l.company, 'score', l.score, 'evidence', l.evidence)
         order by l.score desc nulls last, l.seq) from ringleader.leads l where l.hot_notice_id = n.id), '[]'),
@@ -2496,7 +2540,8 @@ begin
               where n.type = 'campaign_paused' and c.campaign_id = k.id and c.disposition in ('failed', 'unknown')
                 and c.ended_at > n.created_at - interval '10 minutes' and c.ended_at <= n.created_at
               order by c.ended_at desc, c.id limit 10) f), '[]'))
-    from ringleader.notifications n join ringleader.campaigns k on k.id = n.campaign_id where n.account_id = p_account and n.id = p_notification);
+    from ringleader.notifications n left join ringleader.campaigns k on k.id = n.campaign_id
+    where n.account_id = p_account and n.id = p_notification and (k.id is not null or n.campaign_id is null));
 end $$;
 
 -- ================================================================ account verbs: idempotency keys

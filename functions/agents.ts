@@ -3,9 +3,7 @@ import { AgentCreate, AgentOut, AgentPatch, page, type Agent, type ProviderName 
 import type { Deps } from '../lib/deps.ts';
 import { wakeDispatch } from '../lib/dial.ts';
 import { Refusal } from '../lib/errors.ts';
-import { openAgent, webhookUrl } from '../lib/provider-agents.ts';
-import { tagOf, toBase64Url, utf8 } from '../lib/seal.ts';
-import type { SealedAgent } from '../lib/verbs.ts';
+import { credentialsTag, openAgent, webhookUrl } from '../lib/provider-agents.ts';
 import type * as z from 'zod';
 import { found, notFound, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
@@ -60,12 +58,6 @@ const register = async (deps: Deps, account: string, agent: AgentRow): Promise<A
   return { ...agent, webhook_registered: registered };
 };
 
-/** Equal for agents that share an account at the provider, and a guess for nobody. */
-const credentialsTag = async (deps: Deps, name: ProviderName, credentials: Readonly<Record<string, string>>): Promise<string> => {
-  const proof = deps.providers[name].accountCredentials.map((credential) => credentials[credential]);
-  return toBase64Url(await tagOf(deps.config.secretsKey, 'credentials', utf8(JSON.stringify([name, ...proof]))));
-};
-
 const sealJson = (deps: Deps, value: unknown): Promise<string> => deps.sealer.seal(JSON.stringify(value));
 
 /** The columns that a PATCH changes, secrets sealed. */
@@ -73,7 +65,7 @@ const sealedPatch = async (
   deps: Deps,
   provider: ProviderName,
   { credentials, webhook_secrets, ...plain }: z.infer<typeof AgentPatch>,
-): Promise<Partial<Omit<SealedAgent, 'id' | 'provider'>>> => ({
+): Promise<Parameters<Deps['verbs']['updateAgent']>[3]> => ({
   ...Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined)),
   ...(credentials
     ? {
@@ -146,7 +138,7 @@ export const agentRoutes: readonly Route[] = [
     method: 'PATCH',
     path: '/v1/agents/:id',
     tag,
-    summary: 'Change an agent; new credentials lift its pause',
+    summary: 'Change an agent; new credentials, or paused_reason null, lift its pause',
     auth: 'account',
     params: ById,
     body: AgentPatch,

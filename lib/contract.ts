@@ -146,7 +146,11 @@ export const AgentCreate = z.strictObject({
   webhook_secrets: z.array(z.string().min(1).max(4096)).max(2).optional(),
   analysis_mapping: z.record(z.string().max(64), z.string().max(200)).optional(),
 });
-export const AgentPatch = AgentCreate.omit({ provider: true }).partial();
+export const AgentPatch = z.strictObject({
+  ...AgentCreate.omit({ provider: true }).partial().shape,
+  /** Lifts the pause once the account is in order at the provider; new credentials do so too. */
+  paused_reason: z.null('can only be set to null').optional(),
+});
 export const Agent = z.object({
   id: Id,
   name: z.string(),
@@ -312,6 +316,8 @@ export const Lead = z.object({
   score: z.number().nullable(),
   temperature: z.enum(TEMPERATURES).nullable(),
   evidence: z.string().nullable(),
+  /** Why the score is what it is, in the words of the analysis; empty when it gives none, and after a year. */
+  reasons: z.array(z.string()),
   next_attempt_at: Instant.nullable(),
 });
 export const ExplainReason = z.object({ code: z.enum(EXPLAIN_CODES), message: z.string() });
@@ -364,6 +370,8 @@ export const Call = z.object({
   score: z.number().nullable(),
   temperature: z.enum(TEMPERATURES).nullable(),
   evidence: z.string().nullable(),
+  reasons: z.array(z.string()),
+  /** Why it ended as it did. */
   reason: z.string().nullable(),
   /** Why its analysis gave neither score nor tag. */
   unscored_reason: z.string().nullable(),
@@ -388,6 +396,7 @@ export const AnalysisIn = z
       .regex(/^(hot|warm|cold)$/i, 'must be hot, warm or cold')
       .optional(),
     evidence: z.string().max(10_000).optional(),
+    reasons: z.array(z.string().max(1000)).max(20).optional(),
     summary: z.string().max(10_000).optional(),
     do_not_call: z.boolean().optional(),
     data: z.record(z.string(), z.unknown()).optional(),
@@ -430,6 +439,8 @@ export const Notification = z.object({
   campaign_id: Id.nullable(),
   /** Null when the campaign was deleted. */
   campaign_name: z.string().nullable(),
+  /** Of a pause: the agent that the provider refused. */
+  agent_name: z.string().nullable(),
   status: z.enum(['pending', 'sending', 'sent', 'skipped', 'failed', 'unknown']),
   reason: z.string().nullable(),
   recipient: z.string(),

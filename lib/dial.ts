@@ -2,10 +2,10 @@
  * Dispatch. An outside effect is three steps: claim (commit the intent), act (ask the provider once), record (commit the
  * result). Whoever dies in between leaves a lease that the tick finds; nothing is ever asked twice.
  */
-import type { Call } from './contract.ts';
+import type { Call, ProviderName } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
-import { openAgent, webhookUrl } from './provider-agents.ts';
+import { openAgent, tagAgents, webhookUrl } from './provider-agents.ts';
 import { sweepSoon } from './summarise.ts';
 import type { AgentSecrets, CallOutcome, ClaimedCall, Refill } from './verbs.ts';
 import type * as z from 'zod';
@@ -77,6 +77,16 @@ const createCall = async (deps: Deps, call: ClaimedCall, agent: AgentSecrets, de
   return { call_id: call.call_id, ...outcome };
 };
 
+/** The providers that have just refused the account behind one of these agents. */
+const refusing = (
+  outcomes: readonly CallOutcome[],
+  calls: readonly ClaimedCall[],
+  agents: ReadonlyMap<string, AgentSecrets>,
+): Set<ProviderName> => {
+  const refused = new Set(outcomes.filter(({ refusal }) => refusal === 'account').map(({ call_id }) => call_id));
+  return new Set(calls.filter(({ call_id }) => refused.has(call_id)).map(({ agent_id }) => agents.get(agent_id)!.provider));
+};
+
 /** Fences, creates and records the claimed calls of one account. */
 const placeCalls = async (
   deps: Deps,
@@ -95,6 +105,7 @@ const placeCalls = async (
   const outcomes = await Promise.all(
     calls.filter((call) => go.has(call.call_id)).map((call) => createCall(deps, call, agents.get(call.agent_id)!, deadline)),
   );
+  for (const provider of refusing(outcomes, calls, agents)) await tagAgents(deps, account, provider);
   const recorded = outcomes.length === 0 ? null : await deps.verbs.recordCalls(account, deps.now(), outcomes);
   if (recorded?.mail_due ?? fenced.mail_due) sweepSoon(deps);
   return outcomes.length;

@@ -3,7 +3,7 @@ import { DISPOSITIONS, type ProviderName, type Replayed } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
 import { postedFact } from './post-analysis.ts';
-import { openAgent, webhookUrl } from './provider-agents.ts';
+import { openAgent, tagAgents, webhookUrl } from './provider-agents.ts';
 import type { Provider, ProviderAgent, WebhookRequest } from './providers/provider.ts';
 import type { Applied, CallFact, EventToReplay } from './verbs.ts';
 import type * as z from 'zod';
@@ -76,6 +76,7 @@ export const receiveWebhook = async (deps: Deps, incoming: Incoming): Promise<Ap
   let fact = provider.parseWebhook(agent, request);
   if (fact === null) return null;
   if (needsProof(provider, fact)) fact = await confirmed(provider, agent ?? (await opened()), fact);
+  if (fact.account_refused) await tagAgents(deps, accountId, provider.name);
   const applied = await deps.verbs.applyFact(accountId, deps.now(), agentId, deps.newId(), fact);
   if (applied === null) throw unknownWebhook();
   reportUnknown(deps, provider.name, fact, applied);

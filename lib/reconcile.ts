@@ -1,6 +1,6 @@
 /** Reconciliation: the provider is asked what became of a call that is quiet or whose create-call had no answer. Never asked to dial. */
 import type { Deps } from './deps.ts';
-import { openAgent } from './provider-agents.ts';
+import { openAgent, tagAgents } from './provider-agents.ts';
 import { reportUnknown } from './receive-webhook.ts';
 import type { Applied, CallToLookAt } from './verbs.ts';
 
@@ -26,6 +26,7 @@ const lookAt = async (deps: Deps, look: CallToLookAt): Promise<Applied | null> =
   }
   if (read.state === 'missing') return deps.verbs.noteUnfound(look.account_id, deps.now(), look.call_id);
   const fact = { ...read.fact, attempt_id: look.call_id };
+  if (fact.account_refused) await tagAgents(deps, look.account_id, provider.name);
   const applied = await deps.verbs.applyFact(look.account_id, deps.now(), look.agent.agent_id, deps.newId(), fact);
   if (applied !== null) reportUnknown(deps, provider.name, fact, applied);
   return applied;

@@ -7,7 +7,13 @@ import type { Config } from './env.ts';
 import { DbError, type ErrorType } from './errors.ts';
 import { signLink } from './auth.ts';
 import { hotLeadsFileName } from './domain/hot-leads-csv.ts';
-import { composeHotLeads, composeNothingDialled, composePaused, type NoticeFrame } from './domain/notice-mail.ts';
+import {
+  composeAgentPaused,
+  composeHotLeads,
+  composeNothingDialled,
+  composePaused,
+  type CampaignFrame,
+} from './domain/notice-mail.ts';
 import { composeSummary, TOP_LEADS, type ComposedMail, type HotList } from './domain/summary-mail.ts';
 import { collectHotLeads } from './hot-leads-attachment.ts';
 import { MESSAGE_LIMIT, type Mail, type MailResult } from './mail.ts';
@@ -49,10 +55,14 @@ const link = async (deps: Pick<Deps, 'config' | 'now'>, payload: Readonly<Record
   return `${deps.config.publicUrl}/links/${await signLink(deps.config.secretsKey, payload, expires)}`;
 };
 
-/** Where a mail's links lead: the campaign's page, and a signed page that switches this type of mail off. */
+/** A signed page that switches this type of mail off. */
+const preferencesLink = (deps: Pick<Deps, 'config' | 'now'>, taken: TakenNotification): Promise<string> =>
+  link(deps, { account_id: taken.account_id, action: 'preference', type: taken.type });
+
+/** Where a mail's links lead: the campaign's page, and the one that switches it off. */
 const urls = async (deps: Pick<Deps, 'config' | 'now'>, taken: TakenNotification, campaignId: string) => ({
   campaignUrl: `${deps.config.publicUrl}/campaigns/${campaignId}`,
-  preferencesUrl: await link(deps, { account_id: taken.account_id, action: 'preference', type: taken.type }),
+  preferencesUrl: await preferencesLink(deps, taken),
 });
 
 const campaignOf = ({ campaign_id: id }: TakenNotification): string => {
@@ -93,20 +103,40 @@ const summary: Composer = async (deps, taken) => {
   return { ...mail, attachments, unsubscribeUrl: links.preferencesUrl };
 };
 
-/** The mails beside the summary; each tells what the database says of the notification. */
+const noticeOf = async ({ verbs, now }: MailDeps, taken: TakenNotification): Promise<NoticeData> => {
+  const data = await verbs.noticeData(taken.account_id, now(), taken.id);
+  if (!data) throw new NothingToSay('the campaign no longer exists');
+  return data;
+};
+
+/** The mails about a campaign beside the summary; each tells what the database says of the notification. */
 const notice =
-  (write: (data: NoticeData, frame: NoticeFrame) => ComposedMail): Composer =>
+  (write: (data: NoticeData, frame: CampaignFrame) => ComposedMail): Composer =>
   async (deps, taken) => {
-    const data = await deps.verbs.noticeData(taken.account_id, deps.now(), taken.id);
-    if (!data) throw new NothingToSay('the campaign no longer exists');
-    const links = await urls(deps, taken, data.campaign_id);
-    const frame = { campaignName: data.campaign_name, accountName: taken.account_name, ...links };
+    const data = await noticeOf(deps, taken);
+    const links = await urls(deps, taken, campaignOf(taken));
+    const frame = { campaignName: data.campaign_name ?? '', accountName: taken.account_name, ...links };
     return { ...write(data, frame), attachments: [], unsubscribeUrl: links.preferencesUrl };
   };
 
+const campaignPaused = notice((data, frame) =>
+  composePaused({ ...frame, reason: data.pause_reason, agent: data.agent, calls: data.failed_calls }),
+);
+
+/** A pause of a campaign, or of an agent while no campaign of it runs. */
+const paused: Composer = async (deps, taken) => {
+  if (taken.campaign_id !== null) return campaignPaused(deps, taken);
+  const { agent, pause_reason: reason } = await noticeOf(deps, taken);
+  if (agent === null) throw new NothingToSay('the mail names neither a campaign nor an agent');
+  const preferencesUrl = await preferencesLink(deps, taken);
+  const homeUrl = `${deps.config.publicUrl}/`;
+  const mail = composeAgentPaused({ accountName: taken.account_name, preferencesUrl, homeUrl, reason, agent });
+  return { ...mail, attachments: [], unsubscribeUrl: preferencesUrl };
+};
+
 const COMPOSERS: Readonly<Record<TakenNotification['type'], Composer>> = {
   campaign_summary: summary,
-  campaign_paused: notice((data, frame) => composePaused({ ...frame, reason: data.pause_reason, calls: data.failed_calls })),
+  campaign_paused: paused,
   hot_lead: notice((data, frame) => composeHotLeads({ ...frame, leads: data.hot_leads })),
   nothing_dialled: notice((data, frame) => composeNothingDialled({ ...frame, waiting: data.waiting })),
 };

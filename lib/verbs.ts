@@ -106,6 +106,10 @@ export interface CallFact {
   account_refused?: boolean;
   /** The call failed for a reason that concerns its agent (it is not there): that one is paused. */
   agent_refused?: boolean;
+  /** The provider took the call but did not dial (no line free, no credit): it costs no attempt, and the lead is tried again. */
+  undialled?: boolean;
+  /** The call failed because nobody can have this number: its lead is never dialled again. */
+  invalid_number?: boolean;
   /** Set when somebody called us; `from` is then the caller, E.164. */
   direction?: 'inbound';
   from?: string;
@@ -129,6 +133,9 @@ export interface CallFact {
     score?: number;
     tag?: c.Temperature;
     evidence?: string;
+    /** Why the score is what it is. */
+    reasons?: readonly string[];
+    /** Why there is none. */
     reason?: string;
     /** The person asked not to be called again: the number is suppressed with this fact. */
     do_not_call?: true;
@@ -248,9 +255,12 @@ export type SummaryData = z.infer<typeof SummaryData>;
 
 /** What a mail beside the summary tells. */
 export const NoticeData = z.object({
-  campaign_id: c.Id,
-  campaign_name: z.string(),
-  status: z.enum(c.CAMPAIGN_STATUSES),
+  /** Null: it is about the agent alone. */
+  campaign_id: c.Id.nullable(),
+  campaign_name: z.string().nullable(),
+  status: z.enum(c.CAMPAIGN_STATUSES).nullable(),
+  /** Of a pause: the agent that the provider refused; null when the campaign was paused for another reason. */
+  agent: z.object({ id: c.Id, name: z.string() }).nullable(),
   pause_reason: z.string().nullable(),
   /** Leads that wait. */
   waiting: z.int(),
@@ -393,11 +403,22 @@ export const VERBS = {
   createAgent: account<[agent: SealedAgent]>()('create_agent', c.Agent),
   listAgents: account<[after: string | null, limit: number]>()('list_agents', rowsOf(c.Agent.shape)),
   getAgent: account<[id: string]>()('get_agent', c.Agent.nullable()),
-  /** `patch` holds columns to change; secrets sealed as in {@link SealedAgent}. A change of credentials lifts the pause of all who share them. */
-  updateAgent: account<[id: string, patch: Partial<Omit<SealedAgent, 'id' | 'provider'>>]>()('update_agent', c.Agent.nullable()),
+  /**
+   * `patch` holds columns to change; secrets sealed as in {@link SealedAgent}. New credentials, or `paused_reason: null`, lift the pause of the
+   * agent and of all who were paused with it.
+   */
+  updateAgent: account<[id: string, patch: Partial<Omit<SealedAgent, 'id' | 'provider'> & { paused_reason: null }>]>()(
+    'update_agent',
+    c.Agent.nullable(),
+  ),
   setWebhookRegistered: account<[id: string, registered: boolean]>()('set_webhook_registered', Flag),
   deleteAgent: account<[id: string]>()('delete_agent', Flag),
   agentSecrets: account<[id: string]>()('agent_secrets', AgentSecrets.nullable()),
+  /** Tags agents that have no `credentials_tag` (and still these sealed credentials); answers with the provider's agents that are left without. */
+  tagAgents: account<[provider: c.ProviderName, tags: { agent_id: string; sealed: string; tag: string }[]]>()(
+    'tag_agents',
+    z.array(AgentSecrets),
+  ),
 
   // ---- campaigns
   createCampaign: account<[id: string, campaign: z.infer<typeof c.CampaignCreate>]>()('create_campaign', c.Campaign),

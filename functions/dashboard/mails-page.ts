@@ -23,10 +23,10 @@ export interface MailsShown {
 
 const SENDABLE: readonly MailView['status'][] = ['failed', 'skipped', 'unknown'];
 
-const about = ({ campaign_id, campaign_name }: MailView): Html =>
-  campaign_name === null
-    ? html`<span class="hint">a deleted campaign</span>`
-    : html`<a href="/campaigns/${campaign_id}">${campaign_name}</a>`;
+const about = ({ campaign_id, campaign_name, agent_name }: MailView): Html => {
+  if (campaign_name !== null) return html`<a href="/campaigns/${campaign_id}">${campaign_name}</a>`;
+  return campaign_id === null ? html`the voice agent ${agent_name}` : html`<span class="hint">a deleted campaign</span>`;
+};
 
 const row = (mail: MailView, viewer: Viewer): Html =>
   html`<li id="m-${mail.id}">
@@ -37,7 +37,7 @@ const row = (mail: MailView, viewer: Viewer): Html =>
       </p>
     </div>
     ${
-      SENDABLE.includes(mail.status) && mail.campaign_name !== null
+      SENDABLE.includes(mail.status) && (mail.campaign_name !== null || mail.campaign_id === null)
         ? html`<form method="post" action="/mails/${mail.id}/send" data-once>
             <button>${mail.status === 'skipped' ? 'Send it' : 'Send again'}</button>
           </form>`

@@ -27,16 +27,24 @@ export interface FailedCall {
 }
 
 export interface NoticeFrame {
-  campaignName: string;
   accountName: string;
-  campaignUrl: string;
   preferencesUrl: string;
+}
+
+/** The frame of a mail about a campaign. */
+export interface CampaignFrame extends NoticeFrame {
+  campaignName: string;
+  campaignUrl: string;
 }
 
 interface Notice extends NoticeFrame {
   subject: string;
-  /** Stands above the campaign's name. */
+  /** Stands above the title. */
   eyebrow: string;
+  /** Whose mail it is: the campaign's name, or the agent's. */
+  title: string;
+  /** Where to go on. */
+  way: { label: string; url: string };
   /** Sentences; `own` ones are ours, the others come from outside and are isolated. */
   lines: readonly { text: string; own: boolean }[];
   leads: readonly MailLead[];
@@ -67,7 +75,7 @@ const leadTable = (title: string, leads: readonly MailLead[]): Html =>
     </table>`;
 
 const composeNotice = (notice: Notice): ComposedMail => {
-  const name = oneLine(notice.campaignName);
+  const name = oneLine(notice.title);
   const shown = notice.leads.slice(0, MAX_LEADS);
   const more = notice.leads.length - shown.length;
   const text = `${FONT}font-size:15px;line-height:22px;`;
@@ -91,7 +99,7 @@ const composeNotice = (notice: Notice): ComposedMail => {
           )}
           ${shown.length === 0 ? '' : leadTable(notice.leadsTitle, shown)}
           ${more > 0 ? html`<p class="soft" style="margin:0 0 16px;${text}color:#5c6370">and ${String(more)} more</p>` : ''}
-          ${button('Open the campaign', notice.campaignUrl)}
+          ${button(notice.way.label, notice.way.url)}
         </td>
       </tr>`,
       footer: html`Sent to ${personal(oneLine(notice.accountName))} because ${notice.because}.
@@ -104,22 +112,50 @@ const composeNotice = (notice: Notice): ComposedMail => {
       ...(shown.length === 0 ? [] : ['', `${notice.leadsTitle}:`, ...shown.map(leadText)]),
       ...(more > 0 ? [`and ${more} more`] : []),
       '',
-      `The campaign: ${notice.campaignUrl}`,
+      `${notice.way.label}: ${notice.way.url}`,
       `Choose which mails you get: ${notice.preferencesUrl}`,
       '',
     ].join('\n'),
   };
 };
 
+/** What a mail about a campaign has from it. */
+const ofCampaign = ({ accountName, preferencesUrl, campaignName, campaignUrl }: CampaignFrame) => ({
+  accountName,
+  preferencesUrl,
+  title: campaignName,
+  way: { label: 'Open the campaign', url: campaignUrl },
+});
+
+/** An agent that its provider refused, as a mail names it. */
+export interface RefusedAgent {
+  id: string;
+  name: string;
+}
+
+/** How calls with a refused agent go on. */
+const mending = ({ id }: RefusedAgent): Notice['lines'][number] => ({
+  text: `Nobody is called with this voice agent until the account is in order at the provider. Then set its credentials again, or lift the pause: PATCH /v1/agents/${id} with {"paused_reason": null}.`,
+  own: true,
+});
+const reasonLine = (reason: string | null): Notice['lines'][number] => ({
+  text: shortLine(reason ?? '', REASON_LENGTH) || 'No reason was recorded.',
+  own: false,
+});
+
 /** A campaign that the system paused, or whose provider refuses it: why, the calls that failed, and where to go on. */
-export const composePaused = (data: NoticeFrame & { reason: string | null; calls: readonly FailedCall[] }): ComposedMail =>
+export const composePaused = (
+  data: CampaignFrame & { reason: string | null; agent: RefusedAgent | null; calls: readonly FailedCall[] },
+): ComposedMail =>
   composeNotice({
-    ...data,
+    ...ofCampaign(data),
     subject: `Campaign paused: ${oneLine(data.campaignName)}`,
     eyebrow: 'Campaign paused',
     lines: [
-      { text: shortLine(data.reason ?? '', REASON_LENGTH) || 'No reason was recorded.', own: false },
-      { text: 'Nobody is called until this is mended and the campaign goes on.', own: true },
+      reasonLine(data.reason),
+      data.agent === null
+        ? { text: 'Nobody is called until this is mended and the campaign goes on.', own: true }
+        : mending(data.agent),
     ],
     leads: data.calls.map(({ name, phone, disposition, reason }) =>
       mailLead({ name, phone, badge: '', note: reason ?? disposition }),
@@ -128,10 +164,27 @@ export const composePaused = (data: NoticeFrame & { reason: string | null; calls
     because: 'the campaign was paused',
   });
 
-/** Leads that became hot while their campaign runs: the first at once, later ones in a digest. */
-export const composeHotLeads = (data: NoticeFrame & { leads: readonly NoticeLead[] }): ComposedMail =>
+/** An agent whose provider refuses the account while no campaign of it runs. */
+export const composeAgentPaused = (
+  data: NoticeFrame & { reason: string | null; agent: RefusedAgent; homeUrl: string },
+): ComposedMail =>
   composeNotice({
-    ...data,
+    accountName: data.accountName,
+    preferencesUrl: data.preferencesUrl,
+    title: data.agent.name,
+    way: { label: 'Open Ringleader', url: data.homeUrl },
+    subject: `Voice agent paused: ${oneLine(data.agent.name)}`,
+    eyebrow: 'Voice agent paused',
+    lines: [reasonLine(data.reason), mending(data.agent)],
+    leads: [],
+    leadsTitle: '',
+    because: 'a voice agent was paused',
+  });
+
+/** Leads that became hot while their campaign runs: the first at once, later ones in a digest. */
+export const composeHotLeads = (data: CampaignFrame & { leads: readonly NoticeLead[] }): ComposedMail =>
+  composeNotice({
+    ...ofCampaign(data),
     leads: data.leads.map(({ name, phone, score, evidence }) =>
       mailLead({ name, phone, badge: scoreText(score), note: evidence }),
     ),
@@ -143,9 +196,9 @@ export const composeHotLeads = (data: NoticeFrame & { leads: readonly NoticeLead
   });
 
 /** A campaign in which nothing was dialled for a day though leads wait. */
-export const composeNothingDialled = (data: NoticeFrame & { waiting: number }): ComposedMail =>
+export const composeNothingDialled = (data: CampaignFrame & { waiting: number }): ComposedMail =>
   composeNotice({
-    ...data,
+    ...ofCampaign(data),
     subject: `Nothing dialled for a day: ${oneLine(data.campaignName)}`,
     eyebrow: 'Nothing dialled for a day',
     lines: [

@@ -1,5 +1,5 @@
 /**
- * A provider's structured analysis → score, temperature tag, evidence, and whether the person asked not to be called again. Validated, never
+ * A provider's structured analysis → score, temperature tag, evidence, reasons, and whether the person asked not to be called again. Validated, never
  * guessed: what cannot be read for sure is `invalid` and says why; nothing is read out of prose.
  *
  * Understood shapes: flat values, values nested in categories, and leaves such as Bolna's `{subjective, objective,
@@ -10,7 +10,7 @@ import { shortLine } from './plain-text.ts';
 export type Temperature = 'hot' | 'warm' | 'cold';
 
 type Judged =
-  | { state: 'valid'; score?: number; tag?: Temperature; evidence?: string }
+  | { state: 'valid'; score?: number; tag?: Temperature; evidence?: string; reasons?: readonly string[] }
   | { state: 'absent' }
   | { state: 'invalid'; reason: string };
 /** `do_not_call` holds whatever the rest is worth. */
@@ -19,13 +19,15 @@ export type Analysis = Judged & { do_not_call?: true };
 /** An agent's own names for what it says. */
 export type Mapping = Readonly<Record<string, string>> | null;
 
-/** Longest evidence kept, in UTF-16 units. */
+/** Longest evidence kept, and longest of the reasons, in UTF-16 units. */
 export const EVIDENCE_LIMIT = 500;
+/** Reasons kept. */
+export const MAX_REASONS = 20;
 
 /** Names looked for where the agent has no mapping, best first; compared in {@link normal} form. */
 const SCORE_NAMES = ['lead_score', 'score', 'interest_score', 'intent_score', 'qualification_score', 'lead_quality_score'];
 const TAG_NAMES = ['lead_temperature', 'temperature', 'interest', 'interest_level'];
-const EVIDENCE_NAMES = ['evidence', 'reason', 'reasons', 'reasoning', 'score_reason', 'rationale', 'justification'];
+const REASON_NAMES = ['reasons', 'score_reasons', 'reason', 'score_reason', 'reasoning', 'rationale', 'justification'];
 const SUMMARY_NAMES = ['summary', 'call_summary', 'notes'];
 /** Fields that ask not to be called again, in {@link normal} form; the same words may be the value of an outcome. */
 const DO_NOT_CALL =
@@ -132,6 +134,13 @@ const readText = (value: unknown): string => {
   return typeof text === 'string' && !isNothing(text) && !/^[\d\s.,%/+-]*$/.test(text) ? shortLine(text, EVIDENCE_LIMIT) : '';
 };
 
+/** A list as its texts, a text as its lines (each as it stands, without the mark of a list), best first as the analysis has them. */
+const readReasons = (value: unknown): string[] => {
+  const texts = Array.isArray(value) ? value : typeof value === 'string' ? value.split(/[\r\n]+/) : [];
+  const lines = texts.map((text) => readText(typeof text === 'string' ? text.replace(/^\s*(?:[-*•–]|\d{1,2}[.)])\s+/, '') : ''));
+  return lines.filter((line) => line !== '').slice(0, MAX_REASONS);
+};
+
 const parsed = (raw: unknown): unknown => {
   if (typeof raw !== 'string') return raw;
   try {
@@ -160,7 +169,7 @@ const asksNotToBeCalled = (leaves: readonly Leaf[], mapped: Leaf | null | undefi
  * Reads a provider's analysis.
  *
  * @param raw the structured data object as the provider gave it, or its JSON
- * @param mapping the agent's own paths, `{score: 'Lead.Score', temperature: …, evidence: …, do_not_call: …, score_max: '10'}`: where it
+ * @param mapping the agent's own paths, `{score: 'Lead.Score', temperature: …, evidence: …, reasons: …, do_not_call: …, score_max: '10'}`: where it
  *   names a path only that path counts, for the rest the usual names do. A bare number is out of 100 unless `score_max` or the field's
  *   name (`Score (1-10)`) states another scale.
  * @returns `absent` when neither a score nor a tag is said; a tag without a score is valid with the tag alone
@@ -201,16 +210,23 @@ const judge = (data: Record<string, unknown>, leaves: readonly Leaf[], mapping: 
   }
 
   const own = scoreLeaves.filter((leaf) => leaf.soft !== leaf.hard);
-  const texts = mapping?.evidence
-    ? find('evidence', [])
-    : [...named(leaves, EVIDENCE_NAMES), ...own, ...named(leaves, SUMMARY_NAMES)];
-  const evidence = texts.map((leaf) => readText(leaf.soft)).find((text) => text !== '');
+  const why = mapping?.reasons ? find('reasons', []) : [...named(leaves, REASON_NAMES), ...own];
+  const reasons = why.map((leaf) => readReasons(leaf.soft)).find((lines) => lines.length > 0) ?? [];
+  const words = (found: readonly Leaf[]): string[] => found.map((leaf) => readText(leaf.soft));
+  // Whoever gives no evidence of its own is quoted with its reasons, at worst with its summary.
+  const instead = (): string[] => [
+    readText(reasons),
+    ...words([...named(leaves, REASON_NAMES), ...own, ...named(leaves, SUMMARY_NAMES)]),
+  ];
+  const texts = mapping?.evidence ? words(find('evidence', [])) : [...words(named(leaves, ['evidence'])), ...instead()];
+  const evidence = texts.find((text) => text !== '');
   const [tag] = tags.size === 1 ? tags : [];
   return {
     state: 'valid',
     ...(score === undefined ? {} : { score }),
     ...(tag === undefined ? {} : { tag }),
     ...(evidence === undefined ? {} : { evidence }),
+    ...(reasons.length === 0 ? {} : { reasons }),
   };
 };
 

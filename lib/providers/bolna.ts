@@ -106,6 +106,7 @@ const factOf = (execution: Execution, mapping: ProviderAgent['analysis_mapping']
     status: voicemail ? 'voicemail' : STATES[status],
     line_free: ended ? true : undefined,
     account_refused: status === 'balance-low' ? true : undefined,
+    undialled: status === 'balance-low' ? true : undefined,
     answered_at: status === 'in-progress' ? at : undefined,
     ended_at: ended && status !== 'completed' ? at : undefined,
     duration_seconds: final ? (line?.duration ?? execution.conversation_duration) : undefined,

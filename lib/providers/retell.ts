@@ -101,6 +101,8 @@ const analysisIn = (call: Call, mapping: ProviderAgent['analysis_mapping']): Cal
 
 /** Reasons that concern the account, not the lead. */
 const ACCOUNT_REASONS = new Set(['no_valid_payment', 'scam_detected']);
+/** Reasons why nobody was dialled: no line was free, or nothing is paid. */
+const UNDIALLED = new Set(['concurrency_limit_reached', 'no_concurrency_fallback', 'no_valid_payment']);
 
 /** The end of a call, with what is known of it so far. */
 const endOf = ({ duration_ms, call_cost, ...call }: Call, state: State) => ({
@@ -114,6 +116,8 @@ const endOf = ({ duration_ms, call_cost, ...call }: Call, state: State) => ({
   recording_url: call.recording_url,
   reason: call.disconnection_reason,
   account_refused: ACCOUNT_REASONS.has(call.disconnection_reason ?? '') ? true : undefined,
+  undialled: UNDIALLED.has(call.disconnection_reason ?? '') ? true : undefined,
+  invalid_number: call.disconnection_reason === 'invalid_destination' ? true : undefined,
 });
 
 const readFact = (call: Call, mapping: ProviderAgent['analysis_mapping']): CallFact => {

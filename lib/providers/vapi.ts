@@ -93,9 +93,16 @@ const secondsBetween = (from: string | undefined, to: string | undefined): numbe
 /** Reasons that concern the account, or its assistant and number, not the lead. */
 const ACCOUNT_REASONS = /insufficient-credits|frozen|wallet-does-not-exist|fraud-check-failed/;
 const AGENT_REASONS = /daily-limit|assistant-not-(found|valid)/;
-const refusals = (reason: string | null | undefined) => ({
-  account_refused: ACCOUNT_REASONS.test(reason ?? '') ? (true as const) : undefined,
-  agent_refused: AGENT_REASONS.test(reason ?? '') ? (true as const) : undefined,
+/** Reasons why nobody was dialled: no line was free, or the account, its number or the assistant did not allow it. */
+const UNDIALLED =
+  /^(call\.start\.error-(subscription-(concurrency-limit-reached|insufficient-credits|frozen|wallet-does-not-exist)|vapi-number-outbound-daily-limit|fraud-check-failed)|assistant-not-(found|valid))$/;
+const when = (is: boolean): true | undefined => (is ? true : undefined);
+/** What the reason means beyond this one call. */
+const meaningOf = (reason: string | null | undefined) => ({
+  account_refused: when(ACCOUNT_REASONS.test(reason ?? '')),
+  agent_refused: when(AGENT_REASONS.test(reason ?? '')),
+  undialled: when(UNDIALLED.test(reason ?? '')),
+  invalid_number: when(reason === 'twilio-reported-customer-misdialed'),
 });
 
 /** The end of a call with all that was made of it. */
@@ -114,7 +121,7 @@ const resultsOf = (said: Pick<Call, keyof typeof Results>, mapping: ProviderAgen
     transcript: said.artifact?.transcript ?? said.transcript,
     recording_url: said.artifact?.recordingUrl ?? said.recordingUrl,
     reason: said.endedReason,
-    ...refusals(said.endedReason),
+    ...meaningOf(said.endedReason),
     // The report is the last word. A call that was read may still be processed until it has an analysis.
     analysis:
       isReport || said.analysis
@@ -257,7 +264,7 @@ export const vapi = (baseUrl: string): Provider => {
         status: reason ? dispositionOf(reason) : ('in_progress' as const),
         line_free: true,
         reason,
-        ...refusals(reason),
+        ...meaningOf(reason),
       };
       return factFrom({
         event_key: `${call.id}:${type}:${word}`,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { agentBody, call, codeOf, createCampaign, createTenant, stack, until } from './client.ts';
+import { agentBody, call, codeOf, createCampaign, createTenant, fieldsOf, stack, until } from './client.ts';
 
 interface Page<T> {
   data: T[];
@@ -39,6 +39,21 @@ describe('direct calls', () => {
     const answer = await call(own.key, 'POST', '/v1/calls', { body: { agent_id: agent.body.id, to: '+14155551202' } });
     expect([answer.status, codeOf(answer)]).toEqual([422, 'provider_refused']);
     expect((await call(own.key, 'GET', '/v1/account')).body['live_calls']).toBe(0);
+  });
+
+  test('a refused account is told by mail although no campaign runs; the pause is lifted without new credentials', async () => {
+    const own = await createTenant('Refused and told');
+    const agent = await call<Row>(own.key, 'POST', '/v1/agents', { body: agentBody({ credentials: { api_key: 'bad-key' } }) });
+    const path = `/v1/agents/${agent.body.id}`;
+    await call(own.key, 'POST', '/v1/calls', { body: { agent_id: agent.body.id, to: '+14155551203' } });
+    expect((await call(own.key, 'GET', path)).body['paused_reason']).toMatch(/^403/);
+    const mails = () => call<Page<Row & { agent_name: string }>>(own.key, 'GET', '/v1/notifications');
+    const told = await until(mails, ({ body }) => body.data.some(({ status }) => status === 'sent'));
+    expect(told.body.data).toMatchObject([{ type: 'campaign_paused', campaign_id: null, agent_name: 'Ann' }]);
+    const odd = await call(own.key, 'PATCH', path, { body: { paused_reason: 'mine' } });
+    expect([odd.status, fieldsOf(odd)]).toEqual([400, ['paused_reason']]);
+    const lifted = await call(own.key, 'PATCH', path, { body: { paused_reason: null } });
+    expect([lifted.status, lifted.body['paused_reason']]).toEqual([200, null]);
   });
 
   test('above the cap they wait, with a place in the queue, and are dialled in turn', async () => {

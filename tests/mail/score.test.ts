@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { EVIDENCE_LIMIT, readAnalysis, temperatureOf, type Analysis } from '../../lib/domain/score.ts';
+import { EVIDENCE_LIMIT, MAX_REASONS, readAnalysis, temperatureOf, type Analysis } from '../../lib/domain/score.ts';
 
 const absent: Analysis = { state: 'absent' };
 const score = (value: number): Analysis => ({ state: 'valid', score: value });
@@ -32,7 +32,7 @@ const rows: [what: string, raw: unknown, expected: Analysis, mapping?: Record<st
   [
     'flat values',
     { score: 71, temperature: 'warm', reason: 'ok then' },
-    { state: 'valid', score: 71, tag: 'warm', evidence: 'ok then' },
+    { state: 'valid', score: 71, tag: 'warm', evidence: 'ok then', reasons: ['ok then'] },
   ],
   ['spaces and capitals', { 'LEAD  Score': '55' }, score(55)],
   ['camel case', { leadScore: 55.5 }, score(55.5)],
@@ -40,12 +40,12 @@ const rows: [what: string, raw: unknown, expected: Analysis, mapping?: Record<st
   [
     'value with rationale',
     { score: { value: 90, rationale: 'ready to buy' } },
-    { state: 'valid', score: 90, evidence: 'ready to buy' },
+    { state: 'valid', score: 90, evidence: 'ready to buy', reasons: ['ready to buy'] },
   ],
   [
     "the score's own words as evidence",
     { Lead: { Score: { objective: 60, subjective: 'will think' } } },
-    { state: 'valid', score: 60, evidence: 'will think' },
+    { state: 'valid', score: 60, evidence: 'will think', reasons: ['will think'] },
   ],
   ['a subjective number alone', { Lead: { Score: { subjective: '60' } } }, score(60)],
   ['zero', bolna('0'), score(0)],
@@ -106,9 +106,45 @@ const rows: [what: string, raw: unknown, expected: Analysis, mapping?: Record<st
   [
     'a reason before a summary',
     { score: 1, summary: 'long story', reason: 'short' },
-    { state: 'valid', score: 1, evidence: 'short' },
+    { state: 'valid', score: 1, evidence: 'short', reasons: ['short'] },
   ],
   ['a prototype is no data', JSON.parse('{"__proto__":{"score":99}}'), score(99)],
+  // Reasons stand by themselves; evidence falls back on them.
+  [
+    'a list of reasons',
+    { Lead: { Score: 84, Reasons: ['Asked for a quote', ' has\tbudget ', '', 7], Evidence: 'Friday' } },
+    { state: 'valid', score: 84, evidence: 'Friday', reasons: ['Asked for a quote', 'has budget'] },
+  ],
+  [
+    'reasons as lines of a text, with the marks of a list',
+    { score: 1, reasons: '- Asked for a quote\r\n* has budget; this year\n\n2. decides\n3.5 rooms' },
+    {
+      state: 'valid',
+      score: 1,
+      evidence: 'Asked for a quote; has budget; this year; decides; 3.5 rooms',
+      reasons: ['Asked for a quote', 'has budget; this year', 'decides', '3.5 rooms'],
+    },
+  ],
+  [
+    'reasons in a leaf',
+    { score: 1, 'Score Reasons': { value: ['one', 'two'] } },
+    { state: 'valid', score: 1, evidence: 'one; two', reasons: ['one', 'two'] },
+  ],
+  ['reasons said to be none', { score: 1, reasons: 'none' }, score(1)],
+  ['reasons that are none', { score: 1, reasons: { a: true }, reasoning: 42 }, score(1)],
+  ['reasons without a score or a tag', { reasons: ['one'] }, absent],
+  [
+    'reasons by the path of a mapping',
+    { score: 1, why: { not: ['one'] }, reason: 'x' },
+    { state: 'valid', score: 1, evidence: 'one', reasons: ['one'] },
+    { reasons: 'Why.Not' },
+  ],
+  [
+    'a mapped path to reasons that is not there: no guess',
+    { score: 1, reason: 'x' },
+    { state: 'valid', score: 1, evidence: 'x' },
+    { reasons: 'Why.Not' },
+  ],
   // Whether to be called again is asked apart from the score, and counts whatever the score is worth.
   ['a plain request', { do_not_call: true }, unwanted(absent)],
   ['a request in a word', { Compliance: { 'Do Not Call': { objective: 'Yes', subjective: 'said so' } } }, unwanted(absent)],
@@ -135,7 +171,14 @@ const rows: [what: string, raw: unknown, expected: Analysis, mapping?: Record<st
 
 test('every shape of an analysis is read, absent or invalid as the table says, never guessed (class 37)', () => {
   for (const [what, raw, expected, mapping] of rows) expect(readAnalysis(raw, mapping ?? null), what).toEqual(expected);
-  expect(rows).toHaveLength(62 + 21);
+  expect(rows).toHaveLength(62 + 8 + 21);
+});
+
+test('twenty reasons are kept, each cut to the limit', () => {
+  const analysis = readAnalysis({ score: 1, reasons: Array.from({ length: 30 }, (_, i) => `${i} ${'word '.repeat(200)}`) }, null);
+  const reasons = analysis.state === 'valid' ? (analysis.reasons ?? []) : [];
+  expect(reasons).toHaveLength(MAX_REASONS);
+  expect(reasons.filter((reason) => reason.length > EVIDENCE_LIMIT)).toEqual([]);
 });
 
 test('evidence is cut at a word to its limit, and never in the middle of a character', () => {

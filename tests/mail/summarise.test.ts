@@ -361,6 +361,7 @@ test('the other mails tell of a pause, of hot leads and of a silent day, escaped
       campaign_id: CAMPAIGN,
       campaign_name: 'Spring <3',
       status: 'paused',
+      agent: { id: id(7), name: 'Ann' },
       pause_reason: 'balance <b>too low</b>',
       waiting: 12,
       hot_leads: [
@@ -394,4 +395,28 @@ test('the other mails tell of a pause, of hot leads and of a silent day, escaped
     });
   }
   expect(table).toHaveLength(3);
+});
+
+test('an agent that is refused while no campaign of it runs is told by its name, with the way to lift the pause', async () => {
+  const told: NoticeData = {
+    campaign_id: null,
+    campaign_name: null,
+    status: null,
+    agent: { id: id(7), name: 'Ann <b>' },
+    pause_reason: '402: no credit',
+    waiting: 0,
+    hot_leads: [],
+    failed_calls: [],
+  };
+  const w = world({ verbs: { noticeData: () => Promise.resolve(told) } });
+  expect(await sendNotification(w.deps, taken({ type: 'campaign_paused', campaign_id: null }))).toBe('sent');
+  expect(w.sent[0]).toMatchObject({ subject: 'Voice agent paused: Ann <b>', metadata: { type: 'campaign_paused' } });
+  expect(w.sent[0]?.metadata).not.toHaveProperty('campaign_id');
+  for (const body of [w.sent[0]!.text, w.sent[0]!.html]) {
+    expect(body).toContain('402: no credit');
+    expect(body).toContain(`PATCH /v1/agents/${id(7)}`);
+  }
+  expect(w.sent[0]?.html).not.toContain('Ann <b>');
+  const gone = world({ verbs: { noticeData: () => Promise.resolve({ ...told, agent: null }) } });
+  expect(await sendNotification(gone.deps, taken({ type: 'campaign_paused', campaign_id: null }))).toBe('failed');
 });

@@ -146,7 +146,12 @@ test('the HTML keeps to what mail programs understand', () => {
 });
 
 test('a paused campaign says why, in both bodies, escaped', () => {
-  const mail = composePaused({ ...sample({ campaignName: 'Q<3' }), reason: 'balance <low>\nat the provider', calls: [] });
+  const mail = composePaused({
+    ...sample({ campaignName: 'Q<3' }),
+    reason: 'balance <low>\nat the provider',
+    agent: null,
+    calls: [],
+  });
   expect(mail.subject).toBe('Campaign paused: Q<3');
   for (const body of [readable(mail.html), plain(mail.text)]) {
     expect(body).toContain('balance <low> at the provider');

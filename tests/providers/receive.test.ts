@@ -13,15 +13,21 @@ import { localApi } from './local-api.ts';
 const db = await testDatabase();
 const engine = createEngine(db);
 const { verbs, now } = engine;
-afterEach(() => engine.reset());
+afterEach(async () => {
+  reports.length = 0;
+  await engine.reset();
+});
 const apis = Object.fromEntries(await Promise.all(PROVIDERS.map(async (name) => [name, await localApi(name)] as const)));
 const PUBLIC = 'https://dialer.example.com';
 
+const reports: object[] = [];
 const deps = {
   verbs,
   now,
   newId: () => randomUUID(),
-  config: { publicUrl: PUBLIC },
+  config: { publicUrl: PUBLIC, secretsKey: '0'.repeat(64) },
+  providers: Object.fromEntries(PROVIDERS.map((name) => [name, apis[name].provider])),
+  report: (type: string, _error: unknown, context: object) => void reports.push({ type, ...context }),
   sealer: { seal: (plain: string) => Promise.resolve(plain), open: (sealed: string) => Promise.resolve(sealed) },
 } as unknown as Deps;
 
@@ -102,6 +108,33 @@ describe.each(PROVIDERS)('%s', (name) => {
     expect(await events()).toBe(0);
     expect(await status()).toBe('queued');
   });
+});
+
+test('a call that ends for want of credit pauses whoever shares the account, also agents of an earlier release', async () => {
+  const { account, receive, samples } = await onTheLine('bolna');
+  const { agent } = DIALECTS.bolna;
+  const [sister, stranger] = [randomUUID(), randomUUID()];
+  for (const [id, key] of [
+    [sister, agent.credentials.api_key],
+    [stranger, 'another'],
+  ] as const)
+    await verbs.createAgent(account, now(), {
+      id,
+      name: 'Bea',
+      provider: 'bolna',
+      provider_agent_id: id,
+      from_number: null,
+      credentials_sealed: JSON.stringify({ api_key: key }),
+      webhook_secrets_sealed: null,
+      analysis_mapping: null,
+    });
+  const empty = { ...last(samples).body, status: 'balance-low', error_message: 'balance-low' };
+  apis.bolna.answers(200, empty);
+  expect(await receive(webhook('bolna', { body: empty }))).toMatchObject({ fate: 'applied', status: 'failed' });
+  const pausedReason = async (id: string) => (await verbs.getAgent(account, now(), id))!.paused_reason;
+  expect([await pausedReason(sister), await pausedReason(stranger)]).toEqual(['balance-low', null]);
+  // The agent that comes with every account of these tests has secrets that do not open.
+  expect(reports).toMatchObject([{ type: 'call_dispatch_failed', account_id: account }]);
 });
 
 test('the address that counts is the public one, whatever stands in front of the worker', async () => {

@@ -137,6 +137,10 @@ const CASES: { [K in keyof Verbs]: Case<K> } = {
   updateAgent: { does: 'write', args: (s) => [s.account, now(), s.spare, { name: 'Renamed' }] },
   setWebhookRegistered: { does: 'write', args: (s) => [s.account, now(), s.spare, true] },
   deleteAgent: { does: 'write', args: (s) => [s.account, now(), s.spare] },
+  tagAgents: {
+    does: 'write',
+    args: (s) => [s.account, now(), 'bolna', [{ agent_id: s.spare, sealed: 'sealed', tag: 'tag' }]],
+  },
   agentSecrets: { does: 'read', args: (s) => [s.account, now(), s.agent] },
   createCampaign: {
     does: 'write',
