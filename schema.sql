@@ -40,6 +40,7 @@ create table if not exists ringleader.accounts (
   name text not null,
   email text not null,
   timezone text not null,
+  window_rev int not null default 0,                       -- moved with the time zone
   max_concurrent_calls int not null check (max_concurrent_calls > 0),
   calls_per_second double precision check (calls_per_second > 0),
   email_problem text,                                      -- the mail provider's word of a bounce or complaint; null: none
@@ -100,6 +101,7 @@ create table if not exists ringleader.campaigns (
   window_days int[] not null,
   window_start time not null,
   window_end time not null,
+  window_rev int not null default 0,                       -- moved with the window and the time zone
   starts_at timestamptz,
   ends_at timestamptz,
   max_concurrent_calls int check (max_concurrent_calls > 0), -- null: the account's
@@ -132,6 +134,7 @@ create table if not exists ringleader.campaign_zones (
   zone text not null,
   opens_at timestamptz not null,                           -- the window that is open or opens next
   closes_at timestamptz not null,
+  window_rev int not null default 0,                       -- account's + campaign's of which they were worked out: stale once those have moved
   next_due_at timestamptz not null,                        -- lower bound of the earliest due lead; infinity: none waits
   rev int not null default 0,                              -- moved by whoever adds work, so that parking cannot lose it
   primary key (campaign_id, zone)
@@ -347,6 +350,9 @@ create index if not exists idempotency_keys_old on ringleader.idempotency_keys (
 -- its indexes and checks here alone, after it. tests/deploy/upgrade.test.ts applies this file over the schemas of all releases.
 
 alter table ringleader.agents add column if not exists credentials_tag text;
+alter table ringleader.accounts add column if not exists window_rev int not null default 0;
+alter table ringleader.campaigns add column if not exists window_rev int not null default 0;
+alter table ringleader.campaign_zones add column if not exists window_rev int not null default 0;
 alter table ringleader.leads add column if not exists called_back_at timestamptz;
 alter table ringleader.calls add column if not exists direction text not null default 'outbound' check (direction in ('outbound', 'inbound'));
 alter table ringleader.call_results add column if not exists saved_at timestamptz;
@@ -619,8 +625,8 @@ $$;
 -- Wakes the lane of a lead: it has work from p_due on.
 create function ringleader.wake_lane(p_account uuid, p_campaign uuid, p_zone text, p_due timestamptz, p_now timestamptz) returns void language plpgsql as $$
 begin
-  insert into ringleader.campaign_zones as z (account_id, campaign_id, zone, opens_at, closes_at, next_due_at)
-  select p_account, k.id, p_zone, coalesce(w.opens_at, p_now + interval '1 hour'), coalesce(w.closes_at, p_now + interval '1 hour'), p_due
+  insert into ringleader.campaign_zones as z (account_id, campaign_id, zone, opens_at, closes_at, window_rev, next_due_at)
+  select p_account, k.id, p_zone, coalesce(w.opens_at, p_now + interval '1 hour'), coalesce(w.closes_at, p_now + interval '1 hour'), a.window_rev + k.window_rev, p_due
   from ringleader.campaigns k
   join ringleader.accounts a on a.id = k.account_id
   cross join lateral ringleader.window_after(k.window_days, k.window_start, k.window_end, coalesce(nullif(p_zone, ''), k.timezone, a.timezone), p_now) w
@@ -628,23 +634,26 @@ begin
   on conflict (campaign_id, zone) do update set rev = z.rev + 1, next_due_at = least(z.next_due_at, excluded.next_due_at);
 end $$;
 
--- Works out windows again: those that have closed, or, after an edit, all of one campaign.
+-- Works out windows again: those that have closed or are stale, or, after an edit, all of one campaign. A lane that somebody holds at this
+-- moment is left to whoever rolls next; when it is stale nobody claims from it until then.
 create function ringleader.roll_windows(p_now timestamptz, p_campaign uuid default null) returns void language plpgsql as $$
 declare z record; w record;
 begin
   -- Row by row: a window closes once a day for each (campaign, zone), so there is nothing to win by a set.
   for z in
-    select cz.campaign_id, cz.zone, k.window_days, k.window_start, k.window_end, coalesce(nullif(cz.zone, ''), k.timezone, a.timezone) as tz
+    select cz.campaign_id, cz.zone, a.window_rev + k.window_rev as rev, k.window_days, k.window_start, k.window_end, coalesce(nullif(cz.zone, ''), k.timezone, a.timezone) as tz
     from ringleader.campaign_zones cz
     join ringleader.campaigns k on k.id = cz.campaign_id
     join ringleader.accounts a on a.id = k.account_id
-    where case when p_campaign is null then cz.closes_at <= p_now and cz.next_due_at < 'infinity' and k.status = 'active' else cz.campaign_id = p_campaign end
+    where case when p_campaign is null then (cz.closes_at <= p_now or cz.window_rev < a.window_rev + k.window_rev) and cz.next_due_at < 'infinity' and k.status = 'active'
+      else cz.campaign_id = p_campaign end
     order by 1, 2
     for no key update of cz skip locked
   loop
     select * into w from ringleader.window_after(z.window_days, z.window_start, z.window_end, z.tz, p_now);
     -- A zone that is not known stays shut; tried again in an hour.
-    update ringleader.campaign_zones cz set opens_at = coalesce(w.opens_at, p_now + interval '1 hour'), closes_at = coalesce(w.closes_at, p_now + interval '1 hour') where cz.campaign_id = z.campaign_id and cz.zone = z.zone;
+    update ringleader.campaign_zones cz set opens_at = coalesce(w.opens_at, p_now + interval '1 hour'), closes_at = coalesce(w.closes_at, p_now + interval '1 hour'),
+      window_rev = z.rev where cz.campaign_id = z.campaign_id and cz.zone = z.zone;
   end loop;
 end $$;
 
@@ -1137,7 +1146,7 @@ begin
     with act as materialized (           -- every live call is one entry of the partial index
       select c.account_id, c.campaign_id, count(*)::int as n from ringleader.calls c where c.reserved_at is not null and c.released_at is null group by 1, 2
     ), acc as materialized (             -- accounts with a free slot and a pace that allows a call now
-      select a.id, a.last_claimed_at, coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free,
+      select a.id, a.last_claimed_at, a.window_rev, coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free,
         case when a.calls_per_second is null then v_free
              else least(greatest(1, ceil(a.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(a.pace_at, p_now - interval '1 minute')) * a.calls_per_second))::int end as pace
       from ringleader.accounts a left join (select account_id, sum(n)::int as n from act group by 1) t on t.account_id = a.id
@@ -1153,7 +1162,7 @@ begin
       join ringleader.agents g on g.id = k.agent_id
       join acc on acc.id = z.account_id
       left join act t on t.account_id = z.account_id and t.campaign_id = z.campaign_id
-      where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now
+      where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now and z.window_rev = acc.window_rev + k.window_rev
         and k.status = 'active' and (k.starts_at is null or k.starts_at <= p_now) and (k.ends_at is null or k.ends_at > p_now)
         and coalesce(k.max_concurrent_calls, 2147483647) > coalesce(t.n, 0) and (k.calls_per_second is null or k.pace_at <= p_now)
         and g.paused_reason is null and g.hold_until <= p_now
@@ -1249,6 +1258,7 @@ begin
       v_next_pace := ringleader.next_pace_at(p_now, p_refill_of);
       if p_refill_of is not null and v_next_pace is null then
         perform ringleader.before_refill_ends(p_refill_of);
+        perform ringleader.roll_windows(p_now);
         if not ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) then
           delete from ringleader.refills r where r.account_id = p_refill_of and r.token = p_refill;
         end if;
@@ -1423,8 +1433,8 @@ language plpgsql security definer set search_path = pg_catalog as $$
 begin
   perform ringleader.assert_app_role();
   return to_jsonb(ringleader.iso(least(
-    (select min(greatest(z.next_due_at, z.opens_at, k.starts_at, g.hold_until)) from ringleader.campaign_zones z
-     join ringleader.campaigns k on k.id = z.campaign_id join ringleader.agents g on g.id = k.agent_id
+    (select min(greatest(z.next_due_at, case when z.window_rev = a.window_rev + k.window_rev then z.opens_at end, k.starts_at, g.hold_until)) from ringleader.campaign_zones z
+     join ringleader.campaigns k on k.id = z.campaign_id join ringleader.accounts a on a.id = k.account_id join ringleader.agents g on g.id = k.agent_id
      where z.next_due_at < 'infinity' and k.status = 'active' and g.paused_reason is null),
     (select min(k.ends_at) from ringleader.campaigns k where k.settled_at is null and k.status in ('active', 'paused')),
     -- Leads of a canceled campaign that are still to be ended.
@@ -1489,7 +1499,8 @@ begin
   perform ringleader.enter(p_account);
   if p_patch ? 'max_concurrent_calls' then perform ringleader.before_cap_change(); end if;
   update ringleader.accounts a set name = coalesce(p_patch ->> 'name', a.name), email = coalesce(p_patch ->> 'email', a.email),
-    timezone = coalesce(p_patch ->> 'timezone', a.timezone), max_concurrent_calls = coalesce((p_patch ->> 'max_concurrent_calls')::int, a.max_concurrent_calls),
+    timezone = coalesce(p_patch ->> 'timezone', a.timezone), window_rev = a.window_rev + (p_patch ? 'timezone')::int,
+    max_concurrent_calls = coalesce((p_patch ->> 'max_concurrent_calls')::int, a.max_concurrent_calls),
     calls_per_second = case when p_patch ? 'calls_per_second' then (p_patch ->> 'calls_per_second')::double precision else a.calls_per_second end,
     email_problem = case when p_patch ? 'email' then null else a.email_problem end
   where a.id = p_account;
@@ -1728,6 +1739,7 @@ begin
     default_country = case when c ? 'default_country' then c ->> 'default_country' else x.default_country end,
     window_days = case when w is null then x.window_days else (select array_agg(d::int order by d::int) from jsonb_array_elements_text(w -> 'days') d) end,
     window_start = coalesce((w ->> 'start')::time, x.window_start), window_end = coalesce((w ->> 'end')::time, x.window_end),
+    window_rev = x.window_rev + (c ? 'window' or c ? 'timezone')::int,
     starts_at = k.starts_at, ends_at = k.ends_at,
     max_concurrent_calls = case when c ? 'max_concurrent_calls' then (c ->> 'max_concurrent_calls')::int else x.max_concurrent_calls end,
     calls_per_second = case when c ? 'calls_per_second' then (c ->> 'calls_per_second')::double precision else x.calls_per_second end,
