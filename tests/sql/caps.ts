@@ -1,40 +1,68 @@
 /**
- * Many clients claim, dial and hang up at once while caps move under them. A deferred constraint trigger takes one advisory
- * transaction lock and then counts, so that every commit is checked against all commits before it; sampling would prove nothing.
+ * Many clients claim, dial and hang up at once while caps move under them and, on request, Postgres is killed. A deferred constraint
+ * trigger takes one advisory transaction lock and then counts, so that every commit is checked against all commits before it;
+ * sampling would prove nothing.
  */
 import { randomUUID } from 'node:crypto';
-import { Pool } from 'pg';
-import { bindVerbs, type Verbs } from '../../lib/verbs.ts';
+import { DatabaseError, Pool } from 'pg';
+import { bindVerbs, type VerbRunner, type Verbs } from '../../lib/verbs.ts';
 import { MONDAY, phones } from '../support/engine.ts';
 
-const SYSTEM_CAP = 12;
+const SYSTEM_CAP = 8;
+/** What every commit that reserves leaves behind: how many calls were live, and under which cap. */
 const WATCH = `
-  create table watch.violations (what text not null);
-  create function watch.check_caps() returns trigger language plpgsql security definer as $$
+  create schema watch;
+  create table watch.counted (cap text not null, live int not null, allowed int not null);
+  create function watch.count_live() returns trigger language plpgsql security definer as $$
   begin
     perform pg_advisory_xact_lock(4711);
-    insert into watch.violations
-    select 'system ' || n from (select count(*) as n from ringleader.calls where reserved_at is not null and released_at is null) s where n > ${SYSTEM_CAP}
+    insert into watch.counted
+    select 'system', count(*), ${SYSTEM_CAP} from ringleader.calls c where c.reserved_at is not null and c.released_at is null
     union all
-    select 'account ' || s.n from (select account_id, count(*) as n from ringleader.calls where reserved_at is not null and released_at is null group by 1) s
-      join ringleader.accounts a on a.id = s.account_id where s.account_id = new.account_id and s.n > a.max_concurrent_calls
+    select 'account', count(*), a.max_concurrent_calls from ringleader.calls c join ringleader.accounts a on a.id = c.account_id
+      where c.account_id = new.account_id and c.reserved_at is not null and c.released_at is null group by a.max_concurrent_calls
     union all
-    select 'campaign ' || s.n from (select campaign_id, count(*) as n from ringleader.calls where reserved_at is not null and released_at is null group by 1) s
-      join ringleader.campaigns k on k.id = s.campaign_id where s.campaign_id = new.campaign_id and s.n > k.max_concurrent_calls;
+    select 'campaign', count(*), k.max_concurrent_calls from ringleader.calls c join ringleader.campaigns k on k.id = c.campaign_id
+      where c.campaign_id = new.campaign_id and c.reserved_at is not null and c.released_at is null group by k.max_concurrent_calls;
     return null;
   end $$;
-  create constraint trigger caps after insert on ringleader.calls deferrable initially deferred for each row execute function watch.check_caps();`;
+  create constraint trigger made after insert on ringleader.calls deferrable initially deferred
+    for each row when (new.reserved_at is not null) execute function watch.count_live();
+  create constraint trigger taken after update of reserved_at on ringleader.calls deferrable initially deferred
+    for each row when (old.reserved_at is null and new.reserved_at is not null) execute function watch.count_live();`;
 
 export interface CapsReport {
   claims: number;
+  /** Claims that got fewer calls than they asked for. */
+  short: number;
   reserved: number;
   ended: number;
+  directCalls: number;
   capChanges: number;
   pauses: number;
+  /** How often Postgres was killed, and how many statements were lost with it and asked again. */
+  kills: number;
+  lost: number;
+  /** Counts that the trigger took, those of them that found a cap reached, and those that found it exceeded. */
+  counted: number;
+  capsReached: number;
   violations: string[];
   /** Errors that reached a caller, by SQLSTATE. */
   errors: Record<string, number>;
   leadsReservedTwice: number;
+}
+
+export interface CapsOptions {
+  clients: number;
+  seconds: number;
+  accounts?: number;
+  /** Of each campaign; an account has two. */
+  leads?: number;
+  /** Kills Postgres, and resolves when it is back. */
+  kill?: () => Promise<void>;
+  kills?: number;
+  /** Ends at the first commit above a cap. */
+  untilViolated?: boolean;
 }
 
 interface Owner {
@@ -42,6 +70,11 @@ interface Owner {
   agent: string;
   campaigns: string[];
 }
+
+const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Real milliseconds for which a server that went is waited for, and by which the end may be put off until enough has been tried. */
+const PATIENCE_MS = 60_000;
 
 const prepare = async (verbs: Verbs, accounts: number, leads: number): Promise<Owner[]> =>
   Promise.all(
@@ -73,14 +106,52 @@ const prepare = async (verbs: Verbs, accounts: number, leads: number): Promise<O
     }),
   );
 
-/** One client: claims, fences, has calls accepted and ended, and now and then moves a cap or pauses a campaign. */
-const client = async (verbs: Verbs, owners: readonly Owner[], until: number, report: CapsReport): Promise<void> => {
-  const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.length)];
+/** The server went, or is on its way back: nothing that a verb said. */
+const isAway = (error: unknown): boolean => !(error instanceof DatabaseError) || /^(57P|08)/.test(error.code ?? '');
+
+/** Asks again what was lost with the server, as the worker's own wrapper does with a verb that may be sent twice; nothing else. */
+const askAgain = (pool: Pool, report: CapsReport): VerbRunner => ({
+  async query(text, params) {
+    const until = Date.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        return await pool.query(text, [...params]);
+      } catch (error) {
+        if (!isAway(error) || Date.now() > until) throw error;
+        report.lost += 1;
+        await nap(50);
+      }
+    }
+  },
+});
+
+const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.length)];
+
+/** Claims, has the calls accepted and ends them. */
+const claimAndDial = async (verbs: Verbs, agents: ReadonlyMap<string, string>, report: CapsReport): Promise<void> => {
+  const wanted = 1 + Math.floor(Math.random() * 6);
+  const { calls } = await verbs.claimCalls(MONDAY, randomUUID(), wanted, SYSTEM_CAP);
+  report.claims += 1;
+  report.reserved += calls.length;
+  if (calls.length < wanted) report.short += 1;
+  for (const call of calls) {
+    const { go } = await verbs.fenceCalls(call.account_id, MONDAY, randomUUID(), [call.call_id]);
+    if (go.length === 0) continue;
+    await verbs.recordCalls(call.account_id, MONDAY, [
+      { call_id: call.call_id, outcome: 'accepted', provider_call_id: call.call_id },
+    ]);
+    const status = pick(['completed', 'voicemail', 'busy'] as const);
+    const fact = { event_key: `${call.call_id}:end`, attempt_id: call.call_id, source: 'event' as const, status };
+    await verbs.applyFact(call.account_id, MONDAY, agents.get(call.account_id)!, randomUUID(), fact);
+    report.ended += 1;
+  }
+};
+
+/** One client: mostly claims; now and then it moves a cap, pauses a campaign or asks for a direct call. */
+const client = async (verbs: Verbs, owners: readonly Owner[], isOver: () => boolean, report: CapsReport): Promise<void> => {
   const agents = new Map(owners.map(({ account, agent }) => [account, agent]));
-  // On a busy machine the time may pass before anything has been tried: it lasts until enough was, within a minute more.
-  const enough = (): boolean => report.capChanges >= 25 && report.reserved >= 200 && report.pauses >= 3;
-  while (Date.now() < until || (!enough() && Date.now() < until + 60_000)) {
-    const { account, campaigns } = pick(owners);
+  while (!isOver()) {
+    const { account, agent, campaigns } = pick(owners);
     const dice = Math.random();
     try {
       if (dice < 0.04) {
@@ -94,21 +165,12 @@ const client = async (verbs: Verbs, owners: readonly Owner[], until: number, rep
         const campaign = pick(campaigns);
         await verbs.pauseCampaign(account, MONDAY, campaign);
         await verbs.resumeCampaign(account, MONDAY, campaign);
+      } else if (dice < 0.12) {
+        report.directCalls += 1;
+        const [to] = phones(1, 1_000_000 + Math.floor(Math.random() * 3_000_000));
+        await verbs.requestDirectCall(account, MONDAY, randomUUID(), agent, to, null, {});
       } else {
-        report.claims += 1;
-        const { calls } = await verbs.claimCalls(MONDAY, randomUUID(), 1 + Math.floor(Math.random() * 6), SYSTEM_CAP);
-        report.reserved += calls.length;
-        for (const call of calls) {
-          const { go } = await verbs.fenceCalls(call.account_id, MONDAY, randomUUID(), [call.call_id]);
-          if (go.length === 0) continue;
-          await verbs.recordCalls(call.account_id, MONDAY, [
-            { call_id: call.call_id, outcome: 'accepted', provider_call_id: call.call_id },
-          ]);
-          const status = pick(['completed', 'voicemail', 'busy'] as const);
-          const fact = { event_key: `${call.call_id}:end`, attempt_id: call.call_id, source: 'event' as const, status };
-          await verbs.applyFact(call.account_id, MONDAY, agents.get(call.account_id)!, randomUUID(), fact);
-          report.ended += 1;
-        }
+        await claimAndDial(verbs, agents, report);
       }
     } catch (error) {
       const { code } = error as { code?: string };
@@ -119,39 +181,78 @@ const client = async (verbs: Verbs, owners: readonly Owner[], until: number, rep
   }
 };
 
-/** Runs `clients` against the database for `seconds`. */
-export const runCaps = async (
-  db: { pool: Pool; appUrl: string },
-  { clients, seconds, accounts = 6, leads = 400 }: { clients: number; seconds: number; accounts?: number; leads?: number },
-): Promise<CapsReport> => {
-  await db.pool.query(
-    `create schema watch; ${WATCH} grant usage on schema watch to public; grant insert on watch.violations to public`,
+/** Kills so many times, evenly over the time, and each time when something has been reserved since the last. */
+const killSometimes = async (options: CapsOptions, began: number, isOver: () => boolean, report: CapsReport): Promise<void> => {
+  const { kill, kills = 0, seconds } = options;
+  for (let n = 1; n <= kills; n += 1) {
+    const before = report.reserved;
+    while (Date.now() < began + (n * seconds * 1000) / (kills + 1) || report.reserved < before + 30) {
+      if (isOver()) return;
+      await nap(20);
+    }
+    await kill!();
+    report.kills += 1;
+  }
+};
+
+const EXCEEDED = 'select distinct cap, live, allowed from watch.counted where live > allowed';
+
+/** What the trigger saw, and whether an attempt of a lead was made twice. */
+const judge = async (pool: Pool, report: CapsReport): Promise<void> => {
+  const { rows } = await pool.query<{ cap: string; live: number; allowed: number }>(EXCEEDED);
+  report.violations = rows.map(({ cap, live, allowed }) => `${cap}: ${live} of ${allowed}`);
+  const sums = await pool.query<{ counted: number; reached: number; twice: number }>(
+    `select (select count(*)::int from watch.counted) as counted, (select count(*)::int from watch.counted where live = allowed) as reached,
+       (select count(*)::int from (select lead_id, attempt from ringleader.calls where disposition is not null and lead_id is not null
+          group by 1, 2 having count(*) > 1) d) as twice`,
   );
+  report.counted = sums.rows[0].counted;
+  report.capsReached = sums.rows[0].reached;
+  report.leadsReservedTwice = sums.rows[0].twice;
+};
+
+/** Runs the clients against a database; `pool` is a superuser's. Longer than asked, when by then too little was tried. */
+export const runCaps = async (db: { pool: Pool; appUrl: string }, options: CapsOptions): Promise<CapsReport> => {
+  const { clients, seconds, accounts = 6, leads = 400, kills = 0, untilViolated = false } = options;
+  await db.pool.query(WATCH);
   const pool = new Pool({ connectionString: db.appUrl, max: clients });
   pool.on('error', () => undefined); // a query under way rejects all the same
-  const verbs = bindVerbs({ query: (text, params) => pool.query(text, [...params]) });
   const report: CapsReport = {
     claims: 0,
+    short: 0,
     reserved: 0,
     ended: 0,
+    directCalls: 0,
     capChanges: 0,
     pauses: 0,
+    kills: 0,
+    lost: 0,
+    counted: 0,
+    capsReached: 0,
     violations: [],
     errors: {},
     leadsReservedTwice: 0,
   };
+  const verbs = bindVerbs(askAgain(pool, report));
   try {
     const owners = await prepare(verbs, accounts, leads);
-    const until = Date.now() + seconds * 1000;
-    await Promise.all(Array.from({ length: clients }, () => client(verbs, owners, until, report)));
+    const began = Date.now();
+    const until = began + seconds * 1000;
+    let seen = false;
+    const enough = (): boolean =>
+      report.capChanges >= 25 && report.reserved >= 200 && report.pauses >= 3 && report.directCalls >= 3 && report.kills >= kills;
+    const isOver = (): boolean => seen || (Date.now() > until && (enough() || Date.now() > until + PATIENCE_MS));
+    const look = async (): Promise<void> => {
+      while (!isOver()) {
+        seen = (await db.pool.query(EXCEEDED)).rows.length > 0;
+        await nap(100);
+      }
+    };
+    const all = Array.from({ length: clients }, () => client(verbs, owners, isOver, report));
+    await Promise.all([...all, killSometimes(options, began, isOver, report), ...(untilViolated ? [look()] : [])]);
   } finally {
     await pool.end();
   }
-  const { rows } = await db.pool.query<{ what: string }>('select distinct what from watch.violations');
-  report.violations = rows.map((row) => row.what);
-  const twice = await db.pool.query<{ n: number }>(
-    `select count(*)::int as n from (select lead_id, attempt from ringleader.calls where disposition is not null group by 1, 2 having count(*) > 1) d`,
-  );
-  report.leadsReservedTwice = twice.rows[0].n;
+  await judge(db.pool, report);
   return report;
 };
