@@ -4,7 +4,7 @@ import { Hono, type Context } from 'hono';
 import { bearerKey, hashKey, sameSecret } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
 import { withDb, type DbStats } from '../lib/db.ts';
-import type { Deps } from '../lib/deps.ts';
+import { reportAbout, type Deps } from '../lib/deps.ts';
 import { Refusal } from '../lib/errors.ts';
 import { accountRoutes } from './accounts.ts';
 import { agentRoutes } from './agents.ts';
@@ -161,7 +161,6 @@ const timed = (response: Response, { query_ms, verbs, connect_ms }: Readonly<DbS
 /** Serves one request of the API on a connection of its own, which stays open as long as the answer streams. */
 const serve = (route: ApiRoute, invocation: Invocation, request: Request, given: Record<string, string>): Promise<Response> => {
   const { promise, resolve } = Promise.withResolvers<Response>();
-  const name = `${route.method} ${route.path}`;
   const work = withDb(invocation, async (db) => {
     const answer = await answerTo(route, compose(invocation, db), invocation, request, given);
     if (!('stream' in answer)) return resolve(timed(toResponse(answer), db.stats));
@@ -170,7 +169,7 @@ const serve = (route: ApiRoute, invocation: Invocation, request: Request, given:
     if (request.method === 'HEAD') await stream.cancel();
     await ended;
   });
-  invocation.ctx.waitUntil(work.catch((error: unknown) => resolve(errorToResponse(error, invocation.report, name))));
+  invocation.ctx.waitUntil(work.catch((error: unknown) => resolve(errorToResponse(error, invocation.report))));
   return promise;
 };
 
@@ -236,6 +235,12 @@ const API: readonly Route[] = [
   health,
 ];
 
+/** The invocation, whose reports say at which route it is. */
+const at = (route: string, invocation: Invocation): Invocation => ({
+  ...invocation,
+  report: reportAbout(invocation.report, { route }),
+});
+
 export interface App {
   /** The table: `/openapi.json` is written from it. */
   routes: readonly Route[];
@@ -257,12 +262,12 @@ export const createApp = (): App => {
   ];
   for (const route of routes) {
     hono.on(route.method, route.path, (c: Context<Bindings>) => {
-      const { invocation } = c.env;
+      const invocation = at(`${route.method} ${route.path}`, c.env.invocation);
       const given = c.req.param() as Record<string, string>;
       return 'handler' in route ? serve(route, invocation, c.req.raw, given) : route.plain(invocation, c.req.raw, given);
     });
   }
-  hono.notFound((c) => errorToResponse(notFound(), c.env.invocation.report, 'none'));
-  hono.onError((error, c) => errorToResponse(error, c.env.invocation.report, `${c.req.method} ${c.req.routePath}`));
+  hono.notFound((c) => errorToResponse(notFound(), c.env.invocation.report));
+  hono.onError((error, c) => errorToResponse(error, at(`${c.req.method} ${c.req.routePath}`, c.env.invocation).report));
   return { routes, mounted: hono.routes.map(({ method, path }) => ({ method, path })), answer };
 };

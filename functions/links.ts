@@ -75,7 +75,7 @@ const guarded =
       return await answer(invocation, request, await payloadOf(invocation, params.token));
     } catch (error) {
       if (error instanceof Refusal && error.status === 404) return gone();
-      return errorToResponse(error, invocation.report, 'links');
+      return errorToResponse(error, invocation.report);
     }
   };
 

@@ -67,7 +67,7 @@ export const mailWebhook: PlainRoute = {
     try {
       return await onMailEvent(invocation, request);
     } catch (error) {
-      return errorToResponse(error, invocation.report, 'mail webhook');
+      return errorToResponse(error, invocation.report);
     }
   },
 };

@@ -53,8 +53,12 @@ export const found = <T>(value: T | null): T => {
 const ourFault = (error: DbError): boolean =>
   error.failure.outcome === 'rejected' && /^(0A|22|23|42|P0)/.test(error.failure.code ?? '');
 
-/** An error as it travels; what nobody foresaw is reported, and says nothing of the inside. `route` names where. */
-export const errorToResponse = (error: unknown, report: Report, route: string): Response => {
+/** For what nobody foresaw; it says nothing of the inside. */
+export const internalError = (): Response =>
+  json(500, errorBody('internal', 'Something went wrong on our side. It has been reported.'));
+
+/** An error as it travels; what nobody foresaw is reported. */
+export const errorToResponse = (error: unknown, report: Report): Response => {
   if (error instanceof Refusal) {
     const headers: Record<string, string> = error.status === 401 ? { 'www-authenticate': 'Bearer' } : {};
     return json(error.status, errorBody(error.code, error.message, error.details, error.extra), headers);
@@ -65,8 +69,8 @@ export const errorToResponse = (error: unknown, report: Report, route: string): 
     return json(503, errorBody('database_unavailable', message), { 'retry-after': '5' });
   }
   // What the database threw has been reported where it happened.
-  if (!(error instanceof DbError)) report('unhandled_error', error, { route });
-  return json(500, errorBody('internal', 'Something went wrong on our side. It has been reported.'));
+  if (!(error instanceof DbError)) report('unhandled_error', error);
+  return internalError();
 };
 
 // ---------------------------------------------------------------- pages of lists

@@ -1,14 +1,14 @@
 /** POST /webhooks/:provider/:webhook_key — the telephony provider's callbacks. Answered 2xx only after commit. */
 import { openWebhookKey } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
-import type { ProviderName } from '../lib/contract.ts';
 import { withDb } from '../lib/db.ts';
-import { DbError, Refusal } from '../lib/errors.ts';
+import { reportAbout } from '../lib/deps.ts';
+import { DbError, Misconfigured, Refusal } from '../lib/errors.ts';
 import { follow } from '../lib/follow.ts';
 import { createProviders } from '../lib/providers/table.ts';
 import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
 import { readBytes, refuseEncoded } from './input.ts';
-import { errorBody, errorToResponse, unauthorized } from './respond.ts';
+import { errorBody, errorToResponse, internalError, unauthorized } from './respond.ts';
 
 /** Bytes of a webhook: a transcript of an hour is below 1 MB. */
 const WEBHOOK_LIMIT = 10 * 1_048_576;
@@ -32,31 +32,31 @@ export const onWebhook = async (
   request: Request,
   params: Readonly<Record<string, string>>,
 ): Promise<Response> => {
+  let { report } = invocation;
   try {
     const owner = await openWebhookKey(invocation.config.secretsKey, params.webhook_key ?? '');
     const provider = Object.entries(createProviders(invocation.config)).find(([name]) => name === params.provider)?.[1];
     if (owner === null || provider === undefined) throw unauthorized();
+    report = reportAbout(report, { provider: provider.name, account_id: owner.accountId, agent_id: owner.agentId });
     await invocation.wake();
     const body = await textOf(request);
     const incoming = { ...owner, provider, request: { headers: request.headers, url: request.url, body } };
-    const applied = await withDb(invocation, async (db) => {
-      const deps = compose(invocation, db);
+    const own = { ...invocation, report };
+    const applied = await withDb(own, async (db) => {
+      const deps = compose(own, db);
       const result = await receiveWebhook(deps, incoming);
       if (result !== null) follow(deps, result);
       return result;
     });
     return Response.json({ received: true, fate: applied?.fate ?? 'ignored' });
   } catch (error) {
-    if (error instanceof Refusal) {
-      if (error.status === 401) invocation.ctx.waitUntil(invocation.webhookForged());
-      return errorToResponse(error, invocation.report, 'webhooks');
-    }
-    const provider = params.provider as ProviderName | undefined;
+    if (error instanceof Refusal && error.status === 401) invocation.ctx.waitUntil(invocation.webhookForged());
     // What the database threw has been reported where it happened.
-    if (!(error instanceof DbError)) invocation.report('webhook_processing_failed', error, { provider });
-    if (error instanceof Unconfirmed) {
-      return Response.json(errorBody('unconfirmed', 'The event could not be confirmed yet; send it again.'), { status: 503 });
+    if (error instanceof Refusal || error instanceof DbError || error instanceof Misconfigured) {
+      return errorToResponse(error, report);
     }
-    return errorToResponse(error, invocation.report, 'webhooks');
+    report('webhook_processing_failed', error);
+    if (!(error instanceof Unconfirmed)) return internalError();
+    return Response.json(errorBody('unconfirmed', 'The event could not be confirmed yet; send it again.'), { status: 503 });
   }
 };

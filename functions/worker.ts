@@ -40,6 +40,12 @@ const CRONS: Readonly<Record<string, (invocation: Invocation) => Promise<Date | 
 const sleepOf = (env: Env): Sleep | undefined =>
   env.SLEEPER === undefined ? undefined : openSleep(env.SLEEPER as SleeperNamespace);
 
+/** Tells the caller by which id the reports of this request are found. */
+const identified = (response: Response, requestId: string): Response => {
+  response.headers.set('x-request-id', requestId);
+  return response;
+};
+
 /** What is exported to the platform, over a clock. */
 export const createWorker = (options: WorkerOptions) => {
   const app = createApp();
@@ -47,10 +53,13 @@ export const createWorker = (options: WorkerOptions) => {
   /** Said once per isolate, at its start. */
   let saidOff = false;
 
-  /** @throws {Misconfigured} reported */
-  const begin = (env: Env, ctx: Context): Invocation => {
+  /**
+   * @param requestId a tag of whatever is reported
+   * @throws {Misconfigured} reported
+   */
+  const begin = (env: Env, ctx: Context, requestId: string): Invocation => {
     const began = performance.now();
-    const reported = createReporter({ dsn: sentryDsnOf(env, options), ctx });
+    const reported = createReporter({ dsn: sentryDsnOf(env, options), ctx, requestId });
     const meter = openMeter(env.METER as MeterNamespace | undefined, () => options.now(), reported);
     const report = countingMails(reported, meter, ctx);
     try {
@@ -79,16 +88,18 @@ export const createWorker = (options: WorkerOptions) => {
   };
 
   return {
-    /** Answers one request; never rejects. */
+    /** Answers one request, under an id that its reports carry too; never rejects. */
     async fetch(request: Request, env: Env, ctx: Context): Promise<Response> {
+      const requestId = crypto.randomUUID();
       let invocation: Invocation;
       try {
-        invocation = begin(env, ctx);
+        invocation = begin(env, ctx, requestId);
       } catch (error) {
-        return secured(errorToResponse(error, createReporter({ dsn: undefined, ctx }), 'configuration'));
+        const answer = errorToResponse(error, createReporter({ dsn: undefined, ctx }));
+        return identified(secured(answer), requestId);
       }
       try {
-        return await app.answer(request, invocation);
+        return identified(await app.answer(request, invocation), requestId);
       } finally {
         invocation.background.begin();
       }
@@ -98,7 +109,7 @@ export const createWorker = (options: WorkerOptions) => {
     async scheduled({ cron }: { cron: string }, env: Env, ctx: Context): Promise<void> {
       let invocation: Invocation;
       try {
-        invocation = begin(env, ctx);
+        invocation = begin(env, ctx, crypto.randomUUID());
       } catch (error) {
         if (error instanceof Misconfigured) return;
         throw error;

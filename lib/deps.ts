@@ -9,6 +9,12 @@ import type { Verbs } from './verbs.ts';
 export type ReportContext = Readonly<Record<string, string | number | boolean | null | undefined>>;
 export type Report = (type: ErrorType, error: unknown, context?: ReportContext) => void;
 
+/** The same, with what every report of it concerns. */
+export const reportAbout =
+  (report: Report, about: ReportContext): Report =>
+  (type, error, context) =>
+    report(type, error, { ...about, ...context });
+
 /** Seals secrets before they reach the database and opens them again (AES-256-GCM under `SECRETS_KEY`). */
 export interface Sealer {
   seal(plain: string): Promise<string>;

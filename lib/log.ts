@@ -12,9 +12,9 @@ const FIELDS: ReadonlySet<string> = new Set(
   [
     // what and where
     'error_type error_name route status code task cron phase outcome reason verb provider provider_status operation refusal fate',
-    'type stage kind notification_type state',
+    'type stage step kind notification_type state',
     // whose
-    'account_id agent_id campaign_id lead_id call_id attempt_id notification_id event_id import_id',
+    'request_id account_id agent_id campaign_id lead_id call_id attempt_id notification_id event_id import_id row_id',
     // how long and how often
     'ms connect_ms query_ms elapsed_ms waited_ms attempt attempts verbs failed slow retried count calls claimed placed rows bytes',
     'sent skipped completed limit seq row',

@@ -15,6 +15,8 @@ export interface ReporterOptions {
   /** Without one, reports go to the log only. */
   dsn: string | undefined;
   ctx: { waitUntil(promise: Promise<unknown>): void };
+  /** A UUID of the request or cron: the tag `request_id` of its reports, by which an answer finds them. */
+  requestId?: string;
   log?: Log;
   release?: string;
 }
@@ -38,11 +40,16 @@ const MOST_PER_INVOCATION = 20;
 const isTermination = (type: ErrorType, context: ReportContext): boolean =>
   type === 'database_connection_error' && context['connection_terminated'] === true;
 
+/** What of the context is a tag as well: Sentry searches tags alone. */
+const SEARCHED = ['verb', 'outcome', 'request_id'] as const;
+
 /** Only database connections can be terminated, so only their reports say whether it was that. */
-const tagsOf = (type: ErrorType, context: ReportContext): NonNullable<Event['tags']> =>
-  type === 'database_connection_error'
-    ? { error_type: type, connection_terminated: isTermination(type, context) }
-    : { error_type: type };
+const tagsOf = (type: ErrorType, context: ReportContext): NonNullable<Event['tags']> => {
+  const safe = safeFields(context);
+  const searched = SEARCHED.filter((name) => safe[name] !== undefined).map((name) => [name, safe[name]]);
+  const terminated = type === 'database_connection_error' ? { connection_terminated: isTermination(type, context) } : {};
+  return { error_type: type, ...terminated, ...Object.fromEntries(searched) };
+};
 
 /** Where it happened: functions and lines, without the message that a stack begins with and without paths. */
 const framesOf = (error: unknown): Frames => {
@@ -61,12 +68,12 @@ const framesOf = (error: unknown): Frames => {
   }));
 };
 
-const eventOf = (type: ErrorType, error: unknown, context: ReportContext): Event => {
+const eventOf = (type: ErrorType, error: unknown, context: ReportContext, requestId: string | undefined): Event => {
   const safe = safeFields(context);
   const frames = framesOf(error);
   return {
     level: WARNINGS.has(type) || isTermination(type, context) ? 'warning' : 'error',
-    tags: tagsOf(type, context),
+    tags: tagsOf(type, { ...context, request_id: requestId }),
     contexts: { report: safe },
     fingerprint: ['{{ default }}', type, String(safe['verb'] ?? safe['task'] ?? safe['route'] ?? '')],
     exception: {
@@ -127,11 +134,11 @@ const createClient = (dsn: string, options: ReporterOptions): NodeClient =>
  * Values that may be personal never leave; see `lib/log.ts` for what passes. Never throws.
  */
 export const createReporter = (options: ReporterOptions): Report => {
-  const { dsn, log = platformLog } = options;
+  const { dsn, requestId, log = platformLog } = options;
   let client: NodeClient | undefined;
   let sent = 0;
   return (type, error, context = {}) => {
-    const event = eventOf(type, error, context);
+    const event = eventOf(type, error, context, requestId);
     log(event.level === 'warning' ? 'warning' : 'error', 'report', { ...context, ...event.tags }, error);
     if (dsn === undefined) return;
     if (++sent > MOST_PER_INVOCATION) return log('warning', 'report_not_delivered', { error_type: type, count: sent });

@@ -43,8 +43,11 @@ export interface ProxyCounters {
 export interface Cut {
   from: 'client' | 'server';
   contains: string;
-  /** `freeze`: held back instead, and with them whatever comes after, until `thaw()`. */
-  how: DropHow | 'freeze';
+  /**
+   * `freeze`: held back instead, and with them whatever comes after, until `thaw()`. `mute`: from here on this connection, and no
+   * other, is answered nothing, not even a close; `thaw()` drops it.
+   */
+  how: DropHow | 'freeze' | 'mute';
   /** How often (default 1). */
   times?: number;
   /** One in so many that match (default 1, every one), beginning with the last of the first so many. */
@@ -134,6 +137,13 @@ const drop = (ws: WebSocket, how: DropHow): void => {
   else ws.close(how);
 };
 
+/** Nothing is written to its client any more; answers with how to drop it. */
+const mute = (ws: WebSocket): (() => void) => {
+  const socket = socketOf(ws);
+  if (socket) Object.assign(socket, { write: () => true, end: () => socket });
+  return () => socket?.destroy();
+};
+
 /**
  * Starts the proxy on loopback.
  * @throws when the port is taken
@@ -176,7 +186,8 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
       faults.frozen = true;
       return true;
     }
-    drop(tunnel.ws, cut.how);
+    if (cut.how === 'mute') held.push(mute(tunnel.ws));
+    else drop(tunnel.ws, cut.how);
     return false;
   };
 
@@ -244,7 +255,7 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
       tcp.on('close', () => {
         // A write under way when Postgres went is never drained: held back for it, the client's good-bye would not be read.
         ws.resume();
-        if (reached) pass(() => ws.close(1000));
+        pass(() => ws.close(1000));
       });
     };
     const start = (): void => {

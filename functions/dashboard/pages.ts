@@ -22,8 +22,8 @@ const open = (invocation: Invocation, work: (deps: Deps) => Promise<Response>): 
 const tag = 'Pages';
 
 /** Whatever went wrong, with the status and the report it has everywhere, as a page. */
-const failed = async (error: unknown, invocation: Invocation, route: string, viewer: Viewer | null): Promise<Response> => {
-  const { status } = errorToResponse(error, invocation.report, route);
+const failed = async (error: unknown, invocation: Invocation, viewer: Viewer | null): Promise<Response> => {
+  const { status } = errorToResponse(error, invocation.report);
   if (status === 404) return pageAnswer(404, messagePage(viewer, 'Not found', 'There is no such page, or it is not yours.'));
   if (error instanceof Refusal) return pageAnswer(status, messagePage(viewer, 'That did not work', error.message));
   const message = 'This could not be done right now. Nothing is lost; try again in a moment.';
@@ -80,7 +80,7 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
           return response;
         });
       } catch (error) {
-        return failed(error, invocation, path, viewer);
+        return failed(error, invocation, viewer);
       }
     },
   });
@@ -106,7 +106,7 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
           return seeOther(next, { 'set-cookie': cookie });
         });
       } catch (error) {
-        return failed(error, invocation, '/sign-in', null);
+        return failed(error, invocation, null);
       }
     },
   };
@@ -130,7 +130,7 @@ export const dashboardRoutes = (api: (invocation: Invocation, request: Request) 
       try {
         return await open(invocation, async (deps) => (await showSystem(deps, invocation, request)) ?? systemSignIn());
       } catch (error) {
-        return failed(error, invocation, SYSTEM_PATH, null);
+        return failed(error, invocation, null);
       }
     },
   };

@@ -102,7 +102,7 @@ describe('a database that cannot be reached', () => {
 describe('errors that nobody foresaw', () => {
   const reports: string[] = [];
   const respond = async (error: unknown) => {
-    const answer = errorToResponse(error, (type) => void reports.push(type), 'GET /v1/account');
+    const answer = errorToResponse(error, (type) => void reports.push(type));
     return { status: answer.status, text: await answer.text() };
   };
   const failure = (more: Partial<DbFailure>): DbError =>

@@ -1,39 +1,16 @@
 /** What is counted adds up, keeps to two days, and says of durations what the durations say. */
 import { expect, test } from 'vitest';
-import { HOURS_KEPT, pictureOf, type Measured, type Tally } from '../../lib/domain/connections.ts';
+import { HOURS_KEPT, pictureOf, type Measured } from '../../lib/domain/connections.ts';
 import { note, quantile, type Histogram } from '../../lib/domain/histogram.ts';
-import { Meter, openMeter } from '../../functions/meter.ts';
+import { openMeter } from '../../functions/meter.ts';
 import type { ErrorType } from '../../lib/errors.ts';
+import { memoryMeter } from './memory-meter.ts';
 
-/** As the platform's, in memory: sorted keys, values copied. */
-const storage = () => {
-  const kept = new Map<string, string>();
-  return {
-    kept,
-    get: (key: string) => Promise.resolve(kept.has(key) ? (JSON.parse(kept.get(key)!) as Tally) : undefined),
-    put: (key: string, value: Tally) => Promise.resolve(void kept.set(key, JSON.stringify(value))),
-    list: ({ start = '', end = '~' }: { start?: string; end?: string }) =>
-      Promise.resolve(
-        new Map(
-          [...kept]
-            .filter(([key]) => key >= start && key < end)
-            .toSorted(([a], [b]) => a.localeCompare(b))
-            .map(([key, value]) => [key, JSON.parse(value) as Tally]),
-        ),
-      ),
-    delete: (keys: string[]) => Promise.resolve(keys.filter((key) => kept.delete(key)).length),
-  };
-};
 const stats = { verbs: 4, failed: 1, opened: 1, retried: 2 } as never;
 
 test('two days are kept hour by hour, and what is older goes', async () => {
-  const store = storage();
-  const object = new Meter({ storage: store, blockConcurrencyWhile: (work) => work() });
+  const namespace = memoryMeter();
   let hour = 480_000;
-  const namespace = {
-    idFromName: () => 'system',
-    get: () => ({ fetch: (url: string, init: RequestInit) => object.fetch(new Request(url, init)) }),
-  };
   const reports: ErrorType[] = [];
   const meter = openMeter(
     namespace,
@@ -42,7 +19,7 @@ test('two days are kept hour by hour, and what is older goes', async () => {
   );
   for (let i = 0; i < 60; i += 1, hour += 1) await meter.counted({ stats, times: { claim: { slow: 1, steps: { 40: 2 } } } });
   hour -= 1;
-  expect(store.kept.size).toBe(HOURS_KEPT);
+  expect(namespace.kept.size).toBe(HOURS_KEPT);
   const { figures, hours, verbs } = pictureOf((await meter.measured())!);
   expect(figures.opened).toEqual({ current: 1, last_48_hours: 48, goal: null, met: null });
   expect(figures.query_error_rate).toEqual({ current: 0.25, last_48_hours: 0.25, goal: { below: 0.01 }, met: false });
