@@ -209,7 +209,11 @@ export const cancelCall = async (deps: Deps, account: string, callId: string): P
   } catch (error) {
     deps.report('provider_api_failure', error, { account_id: account, call_id: callId, provider: agent?.provider });
   }
-  if (!stopped)
-    throw new Refusal(409, 'not_stopped', 'The provider does not stop this call: it goes on until somebody hangs up.');
-  return deps.verbs.getCall(account, deps.now(), callId);
+  const call = await deps.verbs.getCall(account, deps.now(), callId);
+  // The end may have crossed the question: then there was nothing left to stop.
+  if (stopped || call === null || call.status === 'canceled') return call;
+  if (call.ended_at !== null || call.released_at !== null) {
+    throw new Refusal(409, 'wrong_state', `the call was over first (${call.status}): there is nothing to cancel`);
+  }
+  throw new Refusal(409, 'not_stopped', 'The provider does not stop this call: it goes on until somebody hangs up.');
 };
