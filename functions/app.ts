@@ -23,6 +23,7 @@ import { errorToResponse, notFound, secured, toResponse, unauthorized } from './
 import type { Answer, ApiRoute, Call, CsvBody, PlainRoute, Route } from './route.ts';
 import { statusRoutes } from './status.ts';
 import { suppressionRoutes } from './suppressions.ts';
+import { watched } from './watched.ts';
 import { onWebhook } from './webhooks.ts';
 import * as z from 'zod';
 
@@ -128,29 +129,6 @@ const answerTo = async (
   return answerOnce(route, deps, request, key, body, { deps, account, params, query, body: body.value, csv: body.csv, measured });
 };
 
-/** The same stream, and a promise of its end: read to the last byte, broken, or given up by the reader. */
-const watched = (stream: ReadableStream<Uint8Array>): { stream: ReadableStream<Uint8Array>; ended: Promise<void> } => {
-  const { promise: ended, resolve } = Promise.withResolvers<void>();
-  const reader = stream.getReader();
-  const out = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (!done) return controller.enqueue(value);
-        controller.close();
-      } catch (error) {
-        controller.error(error);
-      }
-      resolve();
-    },
-    async cancel(reason) {
-      resolve();
-      await reader.cancel(reason);
-    },
-  });
-  return { stream: out, ended };
-};
-
 /** Says what the database cost: milliseconds in verbs, how many they were, and milliseconds to connect. */
 const timed = (response: Response, { query_ms, verbs, connect_ms }: Readonly<DbStats>): Response => {
   const verb = `db;dur=${query_ms.toFixed(1)};desc="${verbs} ${verbs === 1 ? 'verb' : 'verbs'}"`;
@@ -164,9 +142,9 @@ const serve = (route: ApiRoute, invocation: Invocation, request: Request, given:
   const work = withDb(invocation, async (db) => {
     const answer = await answerTo(route, compose(invocation, db), invocation, request, given);
     if (!('stream' in answer)) return resolve(timed(toResponse(answer), db.stats));
-    const { stream, ended } = watched(answer.stream);
+    const { stream, ended, giveUp } = watched(answer.stream);
     resolve(timed(toResponse({ ...answer, stream }), db.stats));
-    if (request.method === 'HEAD') await stream.cancel();
+    if (request.method === 'HEAD') await giveUp();
     await ended;
   });
   invocation.ctx.waitUntil(work.catch((error: unknown) => resolve(errorToResponse(error, invocation.report))));

@@ -14,6 +14,7 @@ import { layout, messagePage } from './dashboard/layout.ts';
 import { Switch, switches } from './dashboard/preferences.ts';
 import { errorToResponse, notFound, toResponse } from './respond.ts';
 import type { PlainRoute } from './route.ts';
+import { watched } from './watched.ts';
 
 const Payload = z.discriminatedUnion('action', [
   z.object({ action: z.literal('hot_leads_csv'), account_id: Id, campaign_id: Id }),
@@ -60,9 +61,9 @@ const hotLeads = (invocation: Invocation, payload: Extract<Payload, { action: 'h
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   const work = withDb(invocation, async (db) => {
     const rows = await streamHotLeadsCsv(compose(invocation, db), payload.account_id, payload.campaign_id);
-    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-    resolve(toResponse({ status: 200, stream: readable, type: 'text/csv; charset=utf-8', filename: 'hot-leads.csv' }));
-    await rows.pipeTo(writable);
+    const { stream, ended } = watched(rows);
+    resolve(toResponse({ status: 200, stream, type: 'text/csv; charset=utf-8', filename: 'hot-leads.csv' }));
+    await ended;
   });
   invocation.ctx.waitUntil(work.catch(reject));
   return promise;

@@ -1,17 +1,16 @@
 /** What `wrangler deploy` would upload, to each environment: accepted, below its limit, with every binding, and nothing local in it. */
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { unstable_readConfig as readConfig } from 'wrangler';
 import { testDirectory } from '../support/directory.ts';
+import { dryRun, WRANGLER_TOML as config } from '../support/dry-run.ts';
 
 /** Each dry run takes a second or two, more on a busy machine. */
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const root = path.resolve(import.meta.dirname, '..', '..');
-const config = path.join(root, 'wrangler.toml');
 const out = testDirectory('bundle');
 afterAll(() => fs.rmSync(out, { recursive: true }));
 
@@ -32,19 +31,12 @@ interface Bundle {
 /** A dry run of `wrangler deploy`: what it would upload. */
 const bundleOf = (name: string, ...args: string[]): Bundle => {
   const outdir = path.join(out, name);
-  const wrangler = path.join(root, 'node_modules', 'wrangler', 'bin', 'wrangler.js');
-  const environment = { CI: '1', NO_COLOR: '1', WRANGLER_SEND_METRICS: 'false', WRANGLER_LOG_PATH: path.join(out, 'log') };
-  const run = spawnSync(process.execPath, [wrangler, 'deploy', ...args, '--dry-run', '--outdir', outdir, '--config', config], {
-    cwd: root,
-    encoding: 'utf8',
-    env: { ...process.env, ...environment },
-  });
-  expect(run.status, run.stdout + run.stderr).toBe(0);
+  const says = dryRun(outdir, ...args);
   const files = fs.readdirSync(outdir);
   const text = (file: string): string => fs.readFileSync(path.join(outdir, file), 'utf8');
   const maps = files.filter((file) => file.endsWith('.map')).map((file) => JSON.parse(text(file)) as { sources?: string[] });
   return {
-    says: run.stdout,
+    says,
     scripts: new Map(files.filter((file) => /\.m?js$/.test(file)).map((file) => [file, text(file)])),
     sources: maps.flatMap(({ sources = [] }) => sources.map((source) => path.relative(root, path.resolve(outdir, source)))),
   };

@@ -1,12 +1,11 @@
 /** Speaks to the API as any integrator does, and holds every JSON answer to the schema that the contract gives for it. */
 import { randomUUID } from 'node:crypto';
 import { inject } from 'vitest';
-import * as z from 'zod';
-import { createApp } from '../../functions/app.ts';
-import type { Route } from '../../functions/route.ts';
-import { ErrorOut } from '../../lib/contract.ts';
+import type * as z from 'zod';
+import type { ErrorOut } from '../../lib/contract.ts';
+import { holdToSchema } from '../support/contract.ts';
 
-export const { routes, mounted } = createApp();
+export { mounted, routes } from '../support/contract.ts';
 export const stack = inject('stack');
 
 export interface Answer<T = Record<string, unknown>> {
@@ -21,38 +20,6 @@ export interface Sent {
   raw?: BodyInit;
   headers?: Record<string, string>;
 }
-
-const matches = (route: Route, method: string, path: string): boolean =>
-  route.method === method && new RegExp(`^${route.path.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`).test(path);
-
-/** The schema that the table gives for an answer; undefined for what is no JSON of the API. */
-const schemaOf = (method: string, path: string, status: number): z.ZodType | undefined => {
-  const route = routes.find((candidate) => matches(candidate, method, path));
-  const shape = route?.responses[status];
-  if (shape instanceof z.ZodType) return shape;
-  return status >= 400 && (route === undefined || 'handler' in route) ? z.looseObject(ErrorOut.shape) : undefined;
-};
-
-/** Fails when the answer lacks something that its schema has, or has something that its schema lacks. */
-const holdToSchema = (method: string, path: string, status: number, body: unknown): void => {
-  const schema = schemaOf(method, path, status);
-  if (!schema) return;
-  const parsed = schema.safeParse(body);
-  if (!parsed.success) throw new Error(`${method} ${path} ${status} does not fit its schema: ${parsed.error.message}`);
-  if (JSON.stringify(sorted(parsed.data)) !== JSON.stringify(sorted(body))) {
-    throw new Error(`${method} ${path} ${status} says more than its schema: ${JSON.stringify(body)}`);
-  }
-};
-
-const sorted = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => a.localeCompare(b))
-      .map(([key, item]) => [key, sorted(item)]),
-  );
-};
 
 /** One request; `key` null sends none. */
 export const call = async <T = Record<string, unknown>>(
