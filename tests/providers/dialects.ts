@@ -39,15 +39,31 @@ interface Api {
   reads: { name: string; body: Record<string, unknown>; expect: Record<string, unknown> | 'missing' }[];
 }
 
+/** What is filled into the samples: the provider's id, ours, and who calls in. */
+interface Ids {
+  call: string;
+  attempt: string;
+  caller: string;
+}
+const CALLER = '+14155550000';
+
 /** Reads a fixture, the ids of one call filled in. */
-export const fixture = (file: string, ids: { call?: string; attempt?: string } = {}): unknown => {
+export const fixture = (
+  file: string,
+  { call = 'call-1', attempt = CALL.attempt_id, caller = CALLER }: Partial<Ids> = {},
+): unknown => {
   const text = readFileSync(path.join(import.meta.dirname, 'fixtures', file), 'utf8');
-  return JSON.parse(text.replaceAll('{call}', ids.call ?? 'call-1').replaceAll('{attempt}', ids.attempt ?? CALL.attempt_id));
+  const spaced = `${caller.slice(0, 2)} ${caller.slice(2)}`;
+  return JSON.parse(
+    text
+      .replaceAll('{call}', call)
+      .replaceAll('{attempt}', attempt)
+      .replaceAll('{caller}', caller)
+      .replaceAll('{caller spaced}', spaced),
+  );
 };
-export const samplesOf = (name: ProviderName, ids?: { call: string; attempt: string }): Sample[] =>
-  fixture(`${name}/events.json`, ids) as Sample[];
-export const apiOf = (name: ProviderName, ids?: { call: string; attempt: string }): Api =>
-  fixture(`${name}/api.json`, ids) as Api;
+export const samplesOf = (name: ProviderName, ids?: Partial<Ids>): Sample[] => fixture(`${name}/events.json`, ids) as Sample[];
+export const apiOf = (name: ProviderName, ids?: Partial<Ids>): Api => fixture(`${name}/api.json`, ids) as Api;
 
 const mac = (hash: string, key: string, text: string, encoding: 'hex' | 'base64'): string =>
   createHmac(hash, key).update(text).digest(encoding);

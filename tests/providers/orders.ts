@@ -3,12 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
 import type { ProviderName } from '../../lib/contract.ts';
 import type { Deps } from '../../lib/deps.ts';
+import { postedFact } from '../../lib/post-analysis.ts';
 import type { Provider } from '../../lib/providers/provider.ts';
 import { reconcile } from '../../lib/reconcile.ts';
+import type { CallFact } from '../../lib/verbs.ts';
 import type { Engine } from '../support/engine.ts';
 import { phones } from '../support/engine.ts';
 import type { TestDatabase } from '../support/database.ts';
-import { apiOf, DIALECTS, samplesOf, webhook } from './dialects.ts';
+import { apiOf, DIALECTS, type Sample, samplesOf, webhook } from './dialects.ts';
 import type { LocalApi } from './local-api.ts';
 
 export interface Scenario {
@@ -20,7 +22,14 @@ export interface Scenario {
   read?: string;
   /** What the provider says in one event alone: lost with it. */
   only?: Readonly<Record<string, string>>;
+  /** A lead calls back: there is no create-call, and nothing of ours is echoed. */
+  inbound?: true;
 }
+/** Not the provider's: the account's application posts that the person asked not to be called. */
+export const POSTED = 'posted-do-not-call';
+/** The events that a reconciliation makes up for. */
+export const droppable = ({ events, read }: Scenario): readonly string[] =>
+  read === undefined ? [] : events.filter((event) => event !== POSTED);
 
 type Step = { event: string } | 'accepted';
 /** One way in which things come in; `dropped` is followed by a reconciliation. */
@@ -59,57 +68,77 @@ const ordersOf = (events: readonly string[], shuffles: number, random: () => num
 };
 
 /** Each order plain, with every event a second time somewhere, and with each event dropped; the create-call answer at every place. */
-const waysOf = ({ events, read }: Scenario, shuffles: number, seed: number): Way[] => {
+const waysOf = (scenario: Scenario, shuffles: number, seed: number): Way[] => {
+  const { events, inbound } = scenario;
   const random = seeded(seed);
   const steps = (order: readonly string[]): Step[] => order.map((event) => ({ event }));
-  const placed = (order: readonly string[]): Way => ({ steps: ['accepted', ...steps(order)] });
+  const placed = (order: readonly string[]): Way => ({ steps: [...(inbound ? [] : (['accepted'] as const)), ...steps(order)] });
   const orders = ordersOf(events, shuffles, random);
   const dropping = (order: readonly string[], dropped: string): Way => ({
     ...placed(order.filter((event) => event !== dropped)),
     dropped,
   });
   return [
+    placed(events), // the clean one, which all others must match
     ...orders.map(placed),
     ...orders.map((order) => placed(shuffled([...order, ...order], random))),
-    ...(read === undefined ? [] : orders.flatMap((order) => events.map((event) => dropping(order, event)))),
-    ...events.flatMap((_, i) => [
+    ...orders.flatMap((order) => droppable(scenario).map((event) => dropping(order, event))),
+    ...(inbound ? [] : events).flatMap((_, i) => [
       { steps: steps(events).toSpliced(i + 1, 0, 'accepted') },
       { steps: steps(shuffled(events, random)).toSpliced(i + 1, 0, 'accepted') },
     ]),
   ];
 };
 
-/** Calls that are being placed, each for a lead of its own. */
-const placing = async (engine: Engine, n: number) => {
+/** A lead whose call a way is about, by the id that the provider gives the call. */
+interface Party {
+  /** The call that is being placed; null when the lead calls. */
+  attempt: string | null;
+  provider_call_id: string;
+  phone: string;
+}
+
+/** Calls that are being placed, each for a lead of its own; or leads that were called in vain, wait for another attempt, and call back. */
+const partiesOf = async (engine: Engine, n: number, inbound: boolean) => {
   const { verbs, now } = engine;
   const owner = await engine.account({ cap: n });
   const campaign = await engine.campaign(owner, { retry: { max_attempts: 3 } });
   await engine.leads(owner.account, campaign, phones(n));
   await verbs.startCampaign(owner.account, now(), campaign);
-  const claimed = await engine.claim(n, n);
-  const ids = claimed.map((call) => call.call_id);
+  const calls = await engine.claim(n, n);
+  const ids = calls.map((call) => call.call_id);
   const { go } = await verbs.fenceCalls(owner.account, now(), randomUUID(), ids);
   expect(go).toHaveLength(n);
-  return { ...owner, calls: claimed };
+  if (inbound) for (const id of ids) await engine.tell(owner, id, 'no_answer', { provider_call_id: `first-${id}` });
+  const parties = calls.map(({ call_id, phone }): Party => {
+    const own = inbound ? randomUUID() : call_id;
+    return { attempt: inbound ? null : call_id, provider_call_id: `x-${own}`, phone };
+  });
+  return { ...owner, parties };
 };
 
 /**
  * The call, its results and its lead without ids and without what only says when something was received, or is looked at next. `ended_at` is
  * as the provider stated it, or the moment of receipt where it stated none.
  */
-const remains = async (db: TestDatabase, callId: string, endTimes: ReadonlySet<string>): Promise<Record<string, unknown>> => {
+const remains = async (
+  db: TestDatabase,
+  { provider_call_id }: Party,
+  endTimes: ReadonlySet<string>,
+): Promise<Record<string, unknown>> => {
   const { rows } = await db.pool.query<Record<string, unknown>>(
-    `select c.status, c.disposition, c.reason, c.answered_at, c.ended_at, c.duration_seconds, c.cost, c.score, c.temperature, c.evidence,
+    `select c.direction, c.status, c.disposition, c.reason, c.answered_at, c.ended_at, c.duration_seconds, c.cost, c.score, c.temperature, c.evidence,
        c.placed_at is not null as placed, c.released_at is not null as released, c.lease_until, c.analysis_due_at, c.look_at is not null as looked_after, c.attempt,
        r.transcript, r.recording_url, r.analysis, r.analysis_reason,
        l.status as lead_status, l.disposition as lead_disposition, l.attempts, l.next_attempt_at, l.score as lead_score, l.temperature as lead_temperature,
        l.evidence as lead_evidence, exists (select from ringleader.suppressions s where s.account_id = c.account_id and s.phone = c.phone) as do_not_call, (select count(*)::int from ringleader.call_events e where e.call_id = c.id and e.fate = 'parked') as parked
-     from ringleader.calls c join ringleader.leads l on l.id = c.lead_id left join ringleader.call_results r on r.call_id = c.id where c.id = $1`,
-    [callId],
+     from ringleader.calls c join ringleader.leads l on l.id = c.lead_id left join ringleader.call_results r on r.call_id = c.id where c.provider_call_id = $1`,
+    [provider_call_id],
   );
+  expect(rows).toHaveLength(1);
   const [{ ended_at, ...row }] = rows;
   expect(endTimes, 'ended_at').toContain((ended_at as Date).toISOString());
-  return JSON.parse(JSON.stringify(row).replaceAll(callId, 'call')) as Record<string, unknown>;
+  return JSON.parse(JSON.stringify(row).replaceAll(provider_call_id, 'call')) as Record<string, unknown>;
 };
 
 /** Runs a scenario in all its ways on fresh calls; answers how many ways there were. */
@@ -120,54 +149,65 @@ export const runScenario = async (
   const { verbs, now } = engine;
   const { provider } = api;
   const { agent } = DIALECTS[scenario.provider];
-  const ways: Way[] = [
-    { steps: ['accepted', ...scenario.events.map((event) => ({ event }))] }, // the clean one, which all others must match
-    ...waysOf(scenario, shuffles, seed),
-  ];
-  const owner = await placing(engine, ways.length);
-  const idOf = (call: string): string => `x-${call}`;
-  const readOf = (call: string): unknown =>
-    apiOf(scenario.provider, { call: idOf(call), attempt: call }).reads.find((read) => read.name === scenario.read)?.body;
+  const ways = waysOf(scenario, shuffles, seed);
+  const owner = await partiesOf(engine, ways.length, scenario.inbound === true);
+  const idsOf = ({ attempt, provider_call_id: call, phone: caller }: Party) => ({
+    call,
+    caller,
+    ...(attempt === null ? {} : { attempt }),
+  });
+  const byId = new Map(owner.parties.map((party) => [party.provider_call_id, party]));
   api.does(({ path }, response) => {
-    const call = /x-([0-9a-f-]{36})/.exec(path)?.[1] ?? '';
+    const party = byId.get(/x-[0-9a-f-]{36}/.exec(path)?.[0] ?? '')!;
+    const read = apiOf(scenario.provider, idsOf(party)).reads.find(({ name }) => name === scenario.read);
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify(readOf(call)));
+    response.end(JSON.stringify(read?.body));
   });
   const deps = depsFor(engine, provider);
 
-  const play = async ({ steps, dropped }: Way, call: string): Promise<Record<string, unknown>> => {
-    const samples = new Map(
-      samplesOf(scenario.provider, { call: idOf(call), attempt: call }).map((sample) => [sample.name, sample]),
-    );
+  const factOf = async (event: string, { attempt }: Party, samples: ReadonlyMap<string, Sample>): Promise<CallFact> => {
+    if (event !== POSTED) return provider.parseWebhook(agent, webhook(scenario.provider, samples.get(event)!))!;
+    return { ...(await postedFact({ do_not_call: true }, null)), event_key: `${attempt}:posted`, attempt_id: attempt! };
+  };
+  const callOf = async ({ attempt, provider_call_id }: Party): Promise<string> => {
+    if (attempt !== null) return attempt;
+    const sql = 'select id from ringleader.calls where provider_call_id = $1';
+    return (await db.pool.query<{ id: string }>(sql, [provider_call_id])).rows[0].id;
+  };
+  const play = async ({ steps, dropped }: Way, party: Party): Promise<Record<string, unknown>> => {
+    const samples = new Map(samplesOf(scenario.provider, idsOf(party)).map((sample) => [sample.name, sample]));
+    const { provider_call_id } = party;
     const ends = new Set([now().toISOString()]);
     for (const step of steps) {
       if (step === 'accepted') {
-        await verbs.recordCalls(owner.account, now(), [{ call_id: call, outcome: 'accepted', provider_call_id: idOf(call) }]);
+        await verbs.recordCalls(owner.account, now(), [{ call_id: party.attempt!, outcome: 'accepted', provider_call_id }]);
         continue;
       }
-      const fact = provider.parseWebhook(agent, webhook(scenario.provider, samples.get(step.event)!))!;
+      const fact = await factOf(step.event, party, samples);
       if (fact.ended_at !== undefined) ends.add(fact.ended_at);
       await verbs.applyFact(owner.account, now(), owner.agent, randomUUID(), fact);
     }
     if (dropped !== undefined) {
-      const read = await provider.readCall(agent, idOf(call));
+      const read = await provider.readCall(agent, provider_call_id);
       if (read.state === 'found' && read.fact.ended_at !== undefined) ends.add(read.fact.ended_at);
-      await reconcile(deps, [lookAt(owner, scenario.provider, call, idOf(call), now())]);
+      await reconcile(deps, [lookAt(owner, scenario.provider, await callOf(party), provider_call_id, now())]);
     }
-    return remains(db, call, ends);
+    return remains(db, party, ends);
   };
 
-  const clean = await play(ways[0], owner.calls[0].call_id);
-  expect(clean.parked).toBe(0);
+  const clean = await play(ways[0], owner.parties[0]);
+  expect(clean).toMatchObject({ parked: 0, direction: scenario.inbound ? 'inbound' : 'outbound' });
+  if (scenario.inbound) expect(clean).toMatchObject({ lead_status: 'reached', attempts: 1, next_attempt_at: null });
+  expect(clean.do_not_call).toBe(scenario.name.includes('not to be called'));
   const expected = (way: Way): Record<string, unknown> => {
     const lost = Object.entries(scenario.only ?? {}).filter(([, event]) => event === way.dropped);
     return { ...clean, ...Object.fromEntries(lost.map(([field]) => [field, null])) };
   };
-  const others = ways.slice(1).map((way, i) => ({ way, call: owner.calls[i + 1].call_id }));
+  const others = ways.slice(1).map((way, i) => ({ way, party: owner.parties[i + 1] }));
   const PARALLEL = 8;
   for (let at = 0; at < others.length; at += PARALLEL) {
     const some = others.slice(at, at + PARALLEL);
-    const rows = await Promise.all(some.map(({ way, call }) => play(way, call)));
+    const rows = await Promise.all(some.map(({ way, party }) => play(way, party)));
     for (const [i, row] of rows.entries())
       expect(row, `${scenario.name}: ${JSON.stringify(some[i].way)}`).toEqual(expected(some[i].way));
   }
@@ -222,9 +262,61 @@ export const SCENARIOS: readonly Scenario[] = [
     read: 'asked-not-to-be-called',
     only: { answered_at: 'in-progress' },
   },
-  { name: 'asked not to be called', provider: 'vapi', events: ['in-progress', 'ended', 'asked-not-to-be-called'] },
-  { name: 'asked not to be called', provider: 'retell', events: ['started', 'ended', 'asked-not-to-be-called'] },
-  { name: 'asked not to be called', provider: 'elevenlabs', events: ['asked-not-to-be-called'] },
+  {
+    name: 'asked not to be called',
+    provider: 'vapi',
+    events: ['in-progress', 'ended', 'asked-not-to-be-called'],
+    read: 'asked-not-to-be-called',
+  },
+  {
+    name: 'asked not to be called',
+    provider: 'retell',
+    events: ['started', 'ended', 'asked-not-to-be-called'],
+    read: 'asked-not-to-be-called',
+  },
+  {
+    name: 'asked not to be called',
+    provider: 'elevenlabs',
+    events: ['asked-not-to-be-called'],
+    read: 'asked-not-to-be-called',
+  },
+  {
+    name: 'asked not to be called',
+    provider: 'twilio',
+    events: ['initiated', 'answered', 'completed', POSTED],
+    read: 'answered',
+  },
+  {
+    name: 'called back',
+    provider: 'bolna',
+    inbound: true,
+    events: ['inbound-answered', 'inbound-disconnected', 'inbound'],
+    read: 'inbound',
+    only: { answered_at: 'inbound-answered' },
+  },
+  {
+    name: 'called back',
+    provider: 'vapi',
+    inbound: true,
+    events: ['inbound-answered', 'inbound-ended', 'inbound'],
+    read: 'inbound',
+  },
+  {
+    name: 'called back',
+    provider: 'retell',
+    inbound: true,
+    events: ['inbound-answered', 'inbound-ended', 'inbound'],
+    read: 'inbound',
+  },
+  {
+    name: 'called back',
+    provider: 'twilio',
+    inbound: true,
+    events: ['inbound-ringing', 'inbound-answered', 'inbound'],
+    read: 'inbound',
+  },
+  // Its only event: lost, nobody knows that there was a call.
+  { name: 'called back', provider: 'elevenlabs', inbound: true, events: ['inbound'] },
   { name: 'busy', provider: 'bolna', events: ['queued', 'initiated', 'ringing', 'busy'], read: 'busy' },
   { name: 'answered', provider: 'vapi', events: ['queued', 'ringing', 'in-progress', 'ended', 'report'], read: 'answered' },
   {
