@@ -723,7 +723,7 @@ declare v_again timestamptz := p_now + interval '30 seconds'; v_done boolean;
 begin
   update ringleader.agents g set hold_until = greatest(g.hold_until, v_again) where g.id = c.agent_id;
   v_done := ringleader.give_back(c.id, p_fact ->> 'reason', v_again, p_now);
-  update ringleader.calls x set status = p_status, ended_at = coalesce((p_fact ->> 'ended_at')::timestamptz, p_now), released_at = coalesce(c.released_at, p_now), placed_at = null where x.id = c.id;
+  update ringleader.calls x set status = p_status, ended_at = coalesce((p_fact ->> 'ended_at')::timestamptz, p_now), released_at = coalesce(c.released_at, p_now) where x.id = c.id;
   return v_done;
 end $$;
 
@@ -769,10 +769,10 @@ begin
   return v_n;
 end $$;
 
--- Since when nothing was dialled in a campaign.
+-- Since when nothing was dialled in a campaign. What a provider took and did not dial is no dial.
 create function ringleader.silent_since(k ringleader.campaigns) returns timestamptz language sql stable as $$
   select greatest(k.started_at, k.starts_at, k.resumed_at,
-    (select c.placed_at from ringleader.calls c where c.campaign_id = k.id and c.placed_at is not null and c.direction = 'outbound' order by c.seq desc limit 1))
+    (select c.placed_at from ringleader.calls c where c.campaign_id = k.id and c.placed_at is not null and (c.disposition is not null or c.ended_at is null) and c.direction = 'outbound' order by c.seq desc limit 1))
 $$;
 
 -- When the silence of a campaign is worth a mail: a day after its last dial, and half an hour after somebody could have been dialled.
@@ -1030,8 +1030,8 @@ begin
     else
       v_done := ringleader.end_call(c.id, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz,
         v_settled or exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null), p_now, coalesce((p_fact ->> 'invalid_number')::boolean, false)) or v_done;
-      if c.placed_at is null then update ringleader.calls x set placed_at = p_now where x.id = c.id; end if;
     end if;
+    if c.placed_at is null then update ringleader.calls x set placed_at = p_now where x.id = c.id; end if;
     if (p_fact ->> 'account_refused')::boolean or (p_fact ->> 'agent_refused')::boolean then
       perform ringleader.pause_agents(c.agent_id, coalesce((p_fact ->> 'account_refused')::boolean, false), coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now);
     end if;

@@ -115,6 +115,59 @@ describe('every documented status and end reason becomes a state', () => {
     expect(rows).toBe(34 + 1);
   });
 
+  test('the reasons that concern more than the one call, of all there are: account, agent, nobody dialled, nobody has that number', () => {
+    const retell = fixture('retell/disconnection-reasons.json') as { dispositions: Record<string, string[]> };
+    const vapi = fixture('vapi/ended-reasons.json') as { dispositions: Record<string, string[]> };
+    const said = {
+      retell: (reason: string) =>
+        factOf('retell', { event: 'call_ended', call: { call_id: 'call-1', disconnection_reason: reason } }),
+      vapi: (reason: string) =>
+        factOf('vapi', { message: { type: 'end-of-call-report', endedReason: reason, call: { id: 'call-1' } } }),
+      bolna: (status: string) => factOf('bolna', { id: 'call-1', status }),
+    };
+    const all = {
+      retell: Object.values(retell.dispositions).flat(),
+      vapi: Object.values(vapi.dispositions).flat(),
+      bolna: ['completed', 'no-answer', 'busy', 'failed', 'error', 'balance-low', 'canceled', 'stopped'],
+    };
+    const having = (name: keyof typeof said, flag: 'account_refused' | 'agent_refused' | 'undialled' | 'invalid_number') =>
+      all[name].filter((reason) => said[name](reason)[flag] === true).toSorted();
+    expect({
+      account: (['retell', 'vapi', 'bolna'] as const).map((name) => having(name, 'account_refused')),
+      agent: (['retell', 'vapi', 'bolna'] as const).map((name) => having(name, 'agent_refused')),
+      undialled: (['retell', 'vapi', 'bolna'] as const).map((name) => having(name, 'undialled')),
+      invalid: (['retell', 'vapi', 'bolna'] as const).map((name) => having(name, 'invalid_number')),
+    }).toEqual({
+      account: [
+        ['no_valid_payment', 'scam_detected'],
+        [
+          'call.start.error-fraud-check-failed',
+          'call.start.error-subscription-frozen',
+          'call.start.error-subscription-insufficient-credits',
+          'call.start.error-subscription-wallet-does-not-exist',
+        ],
+        ['balance-low'],
+      ],
+      agent: [[], ['assistant-not-found', 'assistant-not-valid', 'call.start.error-vapi-number-outbound-daily-limit'], []],
+      undialled: [
+        ['concurrency_limit_reached', 'no_concurrency_fallback', 'no_valid_payment'],
+        [
+          'assistant-not-found',
+          'assistant-not-valid',
+          'call.start.error-fraud-check-failed',
+          'call.start.error-subscription-concurrency-limit-reached',
+          'call.start.error-subscription-frozen',
+          'call.start.error-subscription-insufficient-credits',
+          'call.start.error-subscription-wallet-does-not-exist',
+          'call.start.error-vapi-number-outbound-daily-limit',
+        ],
+        ['balance-low'],
+      ],
+      invalid: [['invalid_destination'], ['twilio-reported-customer-misdialed'], []],
+    });
+    expect(Object.values(all).map((reasons) => reasons.length)).toEqual([34, 595, 8]);
+  });
+
   test("Twilio's nine statuses, and who answered", () => {
     const table: [status: string, answeredBy: string, state: string | undefined][] = [
       ['queued', '', 'queued'],

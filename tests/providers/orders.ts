@@ -198,6 +198,7 @@ export const runScenario = async (
   const clean = await play(ways[0], owner.parties[0]);
   expect(clean).toMatchObject({ parked: 0, direction: scenario.inbound ? 'inbound' : 'outbound' });
   if (scenario.inbound) expect(clean).toMatchObject({ lead_status: 'reached', attempts: 1, next_attempt_at: null });
+  if (scenario.name === 'not dialled') expect(clean).toMatchObject({ disposition: null, lead_status: 'waiting', attempts: 0 });
   expect(clean.do_not_call).toBe(scenario.name.includes('not to be called'));
   const expected = (way: Way): Record<string, unknown> => {
     const lost = Object.entries(scenario.only ?? {}).filter(([, event]) => event === way.dropped);
@@ -331,6 +332,8 @@ export const SCENARIOS: readonly Scenario[] = [
     events: ['in-progress', 'ended-without-reason', 'report'],
     read: 'answered',
   },
+  { name: 'not dialled', provider: 'retell', events: ['ended-undialled', 'analyzed-undialled'], read: 'undialled' },
+  { name: 'not dialled', provider: 'vapi', events: ['queued', 'ended-undialled', 'report-undialled'], read: 'undialled' },
   {
     name: 'voicemail found by the analysis',
     provider: 'retell',

@@ -567,7 +567,6 @@ describe('a call that the provider took and did not dial', () => {
     expect(await verbs.getCall(owner.account, now(), call)).toMatchObject({
       status: 'failed',
       disposition: null,
-      placed_at: null,
       released_at: now().toISOString(),
       reason: 'concurrency_limit_reached',
     });
@@ -605,6 +604,19 @@ describe('a call that the provider took and did not dial', () => {
     expect(await engine.claim()).toEqual([]);
     await verbs.updateAgent(owner.account, now(), owner.agent, { paused_reason: null });
     expect(await engine.claim()).toHaveLength(1);
+  });
+
+  test('is no dial: a campaign whose calls are all refused so for a day is told of as silent', async () => {
+    const owner = await engine.account();
+    const { campaign } = await running(owner, [PHONE]);
+    for (let hour = 0; hour < 25; hour += 1) {
+      const [{ call_id: call }] = await engine.place();
+      await engine.tell(owner, call, 'failed', { undialled: true, reason: 'concurrency_limit_reached' });
+      engine.pass(60);
+    }
+    await verbs.tick(now(), 10);
+    const mails = await verbs.listNotifications(owner.account, now(), null, 10);
+    expect(mails).toMatchObject([{ type: 'nothing_dialled', campaign_id: campaign }]);
   });
 
   test('a direct call has failed: somebody waits for its answer', async () => {
