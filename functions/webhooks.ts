@@ -1,11 +1,11 @@
 /** POST /webhooks/:provider/:webhook_key — the telephony provider's callbacks. Answered 2xx only after commit. */
 import { openWebhookKey } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
+import { PROVIDERS } from '../lib/contract.ts';
 import { withDb } from '../lib/db.ts';
 import { reportAbout } from '../lib/deps.ts';
 import { DbError, Misconfigured, Refusal } from '../lib/errors.ts';
 import { follow } from '../lib/follow.ts';
-import { createProviders } from '../lib/providers/table.ts';
 import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
 import { readBytes, refuseEncoded } from './input.ts';
 import { errorBody, errorToResponse, internalError, unauthorized } from './respond.ts';
@@ -35,16 +35,15 @@ export const onWebhook = async (
   let { report } = invocation;
   try {
     const owner = await openWebhookKey(invocation.config.secretsKey, params.webhook_key ?? '');
-    const provider = Object.entries(createProviders(invocation.config)).find(([name]) => name === params.provider)?.[1];
-    if (owner === null || provider === undefined) throw unauthorized();
-    report = reportAbout(report, { provider: provider.name, account_id: owner.accountId, agent_id: owner.agentId });
+    const name = PROVIDERS.find((one) => one === params.provider);
+    if (owner === null || name === undefined) throw unauthorized();
+    report = reportAbout(report, { provider: name, account_id: owner.accountId, agent_id: owner.agentId });
     await invocation.wake();
-    const body = await textOf(request);
-    const incoming = { ...owner, provider, request: { headers: request.headers, url: request.url, body } };
+    const received = { headers: request.headers, url: request.url, body: await textOf(request) };
     const own = { ...invocation, report };
     const applied = await withDb(own, async (db) => {
       const deps = compose(own, db);
-      const result = await receiveWebhook(deps, incoming);
+      const result = await receiveWebhook(deps, { ...owner, provider: deps.providers[name], request: received });
       if (result !== null) follow(deps, result);
       return result;
     });

@@ -1,26 +1,35 @@
-/** A process of its own that plays seeds for whoever forked it: one order in, an outcome per seed out. */
-import type { Message, Order } from './children.ts';
+/** A process of its own that simulates for whoever forked it: one order in, an outcome per seed or the tenants' histories out. */
+import type { Message, Order, Seeds } from './children.ts';
+import type { SimDatabase } from './database.ts';
 import { createSimDatabase } from './server.ts';
-import { simulate, type Outcome } from './simulate.ts';
+import { simulate } from './simulate.ts';
+import { playTenants } from './tenants.ts';
 
-const play = async ({ server, first, range, until, stopAtViolation }: Order, told: (outcome: Outcome) => void): Promise<void> => {
-  const database = await createSimDatabase(server);
+const send = (message: Message): void => void process.send!(message);
+
+const play = async (database: SimDatabase, { first, range, until, stopAtViolation, events }: Seeds): Promise<void> => {
   const over = async (seed: number): Promise<boolean> => {
-    const outcome = await simulate(database, seed);
-    told({ ...outcome, lastEvents: [] });
+    const outcome = await simulate(database, seed, events);
+    send({ outcome });
     return Date.now() >= until || (stopAtViolation && outcome.violations.length > 0);
   };
+  for (const seed of first) if (await over(seed)) return;
+  for (let seed = range.from; seed <= range.to; seed += range.step) if (await over(seed)) return;
+};
+
+const carryOut = async ({ server, schema, work }: Order): Promise<void> => {
+  const database = await createSimDatabase(server, schema);
   try {
-    for (const seed of first) if (await over(seed)) return;
-    for (let seed = range.from; seed <= range.to; seed += range.step) if (await over(seed)) return;
+    if ('tenants' in work) {
+      for (const which of work.which) send({ tenants: await playTenants(database, work.tenants, work.of, which) });
+    } else await play(database, work);
   } finally {
     await database.close();
   }
 };
 
 process.once('message', (order) => {
-  const send = (message: Message): void => void process.send!(message);
-  play(order as Order, (outcome) => send({ outcome })).then(
+  carryOut(order as Order).then(
     () => process.disconnect(),
     (error: unknown) => {
       send({ failed: String((error as Error).stack) });

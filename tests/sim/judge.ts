@@ -2,9 +2,9 @@
 import { MINUTE, SECOND, type Invocation, type Kernel } from './kernel.ts';
 import type { Ledger } from './ledger.ts';
 import type { Accepted } from './mail-world.ts';
-import { LAST_WORDS, type Dial, type PhoneWorld } from './phone-world.ts';
+import { LAST_WORDS, type Dial, type Execution, type PhoneWorld } from './phone-world.ts';
 import type { CallRow, CampaignRow } from './rows.ts';
-import { LEAD_FINAL } from './transitions.ts';
+import { LEAD_FINAL, rankOf } from './transitions.ts';
 import { createWallClock, isOpen } from './windows.ts';
 
 /** How long a dial may follow what its fence saw: the worker's own deadline and the request's way. */
@@ -40,7 +40,7 @@ export const judgeDial = (kernel: Kernel, ledger: Ledger, world: PhoneWorld, dia
     ledger.violated('#4 a dial for an attempt that does not exist');
     return;
   }
-  if (call.account !== dial.account || call.phone !== dial.to || call.agent !== dial.agent) {
+  if (call.account !== dial.account || call.phone !== dial.to || ledger.agents.get(call.agent)?.atProvider !== dial.agent) {
     ledger.violated('#8 a dial with another account’s number or agent');
   }
   if (call.status !== 'placing') ledger.violated(`#4 a dial for an attempt that is ${call.status}`);
@@ -71,8 +71,27 @@ export const judgeUnknown = (
   if (by.began < calmAt + KNOWN_FOR) return;
   const execution = world.byAttempt.get(call.id);
   const last = execution?.steps.at(-1);
-  if (execution && last && LAST_WORDS.has(last.word) && last.at <= kernel.now - KNOWN_FOR)
+  if (execution?.readable && last && LAST_WORDS.has(last.word) && last.at <= kernel.now - KNOWN_FOR)
     ledger.violated(`#11 a call was given up though the provider knew that it was ${execution.truth}`);
+};
+
+const RANK_OF_WORD: Readonly<Record<string, number>> = {
+  queued: rankOf('queued'),
+  initiated: rankOf('dialing'),
+  ringing: rankOf('ringing'),
+  'in-progress': rankOf('in_progress'),
+  'call-disconnected': rankOf('in_progress'),
+};
+
+/** What was answered 2xx is never forgotten: a call that is known has come at least as far as its events say. */
+export const judgeAcknowledged = (ledger: Ledger, execution: Execution): void => {
+  const call = ledger.calls.get(execution.attempt);
+  if (call?.providerCall !== execution.id) return;
+  for (const word of execution.acknowledged) {
+    const told = LAST_WORDS.has(word) ? rankOf('completed') : RANK_OF_WORD[word];
+    if (rankOf(call.status) < told)
+      ledger.violated(`#6 an event was answered 2xx and forgotten: ${word}, the call is ${call.status}`);
+  }
 };
 
 const hotInSubject = (subject: string): number => Number(/— (\d+) hot leads?$/.exec(subject)?.[1]);
@@ -100,7 +119,7 @@ export const judgeMail = (ledger: Ledger, accepted: Accepted, sent: readonly Acc
   const times = sent.filter((one) => one.notification === notification).length;
   if (times > 1 + (ledger.askedAgain.get(notification) ?? 0)) ledger.violated(`#7 a mail of type ${row.type} was sent twice`);
   if (row.status !== 'sending') ledger.violated(`#7 a mail was sent though it is ${row.status}`);
-  if (mail.metadata['campaign_id'] !== row.campaign) ledger.violated('#8 a mail tells of another campaign');
+  if ((mail.metadata['campaign_id'] ?? null) !== row.campaign) ledger.violated('#8 a mail tells of another campaign');
   const campaign = ledger.campaigns.get(row.campaign ?? '');
   if (row.type === 'campaign_summary' && campaign) judgeSummary(ledger, accepted, campaign);
 };

@@ -19,6 +19,8 @@ export interface Invocation {
   /** Its clock minus the true one, in milliseconds. */
   readonly skew: number;
   dead: boolean;
+  /** How many of its branches wait at the seam. */
+  parked: number;
   /** Nothing in it goes on before this instant. */
   stalledUntil: number;
   /** Requests that left it, a database connection counting once. */
@@ -36,8 +38,10 @@ interface Entry {
   run: () => Promise<void> | void;
 }
 
-/** Lets everything that can go on without the outside world do so. Streams take a few turns. */
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Lets everything that can go on without the outside world do so. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Turns after which an invocation that waits for nothing is taken for one that hangs. Streams take some. */
+const MOST_TURNS = 1000;
 
 export class Kernel {
   readonly random: Random;
@@ -45,6 +49,7 @@ export class Kernel {
   readonly began: number;
   now: number;
   steps = 0;
+  #running = new Set<Invocation>();
   #heap: Entry[] = [];
   #order = 0;
   #hash: Hash = createHash('sha1');
@@ -58,6 +63,15 @@ export class Kernel {
     this.now = began;
     this.began = began;
     this.faults = createFaults(random, (kind) => this.trace('fault', kind));
+  }
+
+  /** Its clock starts; until it ends, nothing else happens while it has anything to do. */
+  begin(invocation: Invocation): void {
+    this.#running.add(invocation);
+  }
+
+  end(invocation: Invocation): void {
+    this.#running.delete(invocation);
   }
 
   get queued(): number {
@@ -101,12 +115,14 @@ export class Kernel {
 
   /** Lets the next thing happen. False when there is none. */
   async step(): Promise<boolean> {
+    // Somebody outside of the queue may just have called the worker.
+    if (this.#isBusy()) await this.#settle();
     const entry = this.#pop();
     if (!entry) return false;
     this.now = Math.max(this.now, entry.at);
     this.steps += 1;
     await entry.run();
-    await settle();
+    await this.#settle();
     return true;
   }
 
@@ -116,6 +132,7 @@ export class Kernel {
    */
   park<T>(invocation: Invocation, latency: number, effect: () => Promise<T> | T): Promise<T> {
     const { random } = this;
+    invocation.parked += 1;
     return new Promise((resolve, reject) => {
       this.after(latency, async () => {
         if (invocation.dead && !random.chance(0.5)) return;
@@ -141,19 +158,34 @@ export class Kernel {
     return struck;
   }
 
-  stall(invocation: Invocation): void {
-    invocation.stalledUntil = this.now + this.random.between(1, 14) * MINUTE;
+  /** Nothing in the invocation goes on for so many milliseconds, or for 1 to 14 minutes. */
+  stall(invocation: Invocation, ms = this.random.between(1, 14) * MINUTE): void {
+    invocation.faulted = true;
+    invocation.stalledUntil = Math.max(invocation.stalledUntil, this.now + ms);
   }
 
   kill(invocation: Invocation): void {
     invocation.dead = true;
+    this.#running.delete(invocation);
     this.trace(invocation.name, 'killed');
+  }
+
+  async #settle(): Promise<void> {
+    await turn();
+    for (let turns = 1; turns < MOST_TURNS && this.#isBusy(); turns += 1) await turn();
+  }
+
+  #isBusy(): boolean {
+    for (const { parked } of this.#running) if (parked === 0) return true;
+    return false;
   }
 
   #resume(invocation: Invocation, wake: () => void): void {
     if (invocation.dead) return;
-    if (invocation.stalledUntil <= this.now) wake();
-    else this.after(invocation.stalledUntil - this.now, () => this.#resume(invocation, wake));
+    if (invocation.stalledUntil <= this.now) {
+      invocation.parked -= 1;
+      wake();
+    } else this.after(invocation.stalledUntil - this.now, () => this.#resume(invocation, wake));
   }
 
   #pop(): Entry | undefined {

@@ -1,10 +1,11 @@
-/** Plays seeds over a planted bug until one of them notices. */
+/** Plays seeds over a planted bug until one of them notices, or runs the suite that does. */
+import { execFile } from 'node:child_process';
 import fs from 'node:fs';
-import { inChild } from './children.ts';
+import path from 'node:path';
+import { playSeeds } from './children.ts';
 import type { Mutant } from './mutants.ts';
 import { inSchemaOnly, patchedCopy, patchedSchema } from './mutate.ts';
-import { createSimDatabase, type Server } from './server.ts';
-import { simulate } from './simulate.ts';
+import type { Server } from './server.ts';
 
 export interface Kill {
   seed: number;
@@ -14,11 +15,6 @@ export interface Kill {
   played: number;
 }
 
-const seedsFor = function* (first: readonly number[], from: number, to: number): Generator<number> {
-  yield* first;
-  for (let seed = from; seed <= to; seed += 1) yield seed;
-};
-
 /** @returns undefined when the bug lived through the seeds of `first` and those `from` … `to` */
 export const killOf = async (
   server: Server,
@@ -27,28 +23,49 @@ export const killOf = async (
 ): Promise<Kill | undefined> => {
   let played = 0;
   let kill: Kill | undefined;
-  const noticed = (seed: number, violations: readonly string[]): void => {
-    played += 1;
-    if (violations[0] !== undefined) kill ??= { seed, violation: violations[0].split('\n', 1).join(''), played };
-  };
-  if (inSchemaOnly(mutant)) {
-    const database = await createSimDatabase(server, patchedSchema(mutant));
-    try {
-      for (const seed of seedsFor(first, from, to)) {
-        noticed(seed, (await simulate(database, seed)).violations);
-        if (kill) break;
-      }
-    } finally {
-      await database.close();
-    }
-    return kill;
-  }
-  const copy = patchedCopy(mutant);
+  const copy = inSchemaOnly(mutant) ? undefined : patchedCopy(mutant);
   try {
-    const order = { server, first, range: { from, to, step: 1 }, until: Number.MAX_SAFE_INTEGER, stopAtViolation: true };
-    await inChild(order, (outcome) => noticed(outcome.seed, outcome.violations), copy);
+    await playSeeds(
+      server,
+      { first, range: { from, to, step: 1 }, stopAtViolation: true },
+      ({ seed, violations: [violation] }) => {
+        played += 1;
+        if (violation !== undefined) kill ??= { seed, violation: violation.split('\n', 1).join(''), played };
+      },
+      { root: copy, schema: copy === undefined ? patchedSchema(mutant) : undefined },
+    );
+  } finally {
+    if (copy !== undefined) fs.rmSync(copy, { recursive: true, force: true });
+  }
+  return kill;
+};
+
+interface Report {
+  testResults: { assertionResults: { fullName: string; status: string; failureMessages: string[] }[] }[];
+}
+
+/**
+ * Runs a test of another suite over a copy with the bug in it.
+ * @returns why it failed; undefined when it passed
+ * @throws when no such test ran
+ */
+export const failureOf = async (
+  mutant: Mutant,
+  { suite, test }: { suite: string; test: string },
+): Promise<string | undefined> => {
+  const copy = patchedCopy(mutant);
+  const report = path.join(copy, 'report.json');
+  try {
+    const vitest = path.join(copy, 'node_modules/vitest/vitest.mjs');
+    const args = [vitest, 'run', '--project', 'node', suite, '-t', test, '--reporter', 'json', '--outputFile', report];
+    // One run of vitest is nothing to another.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VITEST|TINYPOOL|NODE_OPTIONS)/.test(name)));
+    await new Promise<void>((resolve) => void execFile(process.execPath, args, { cwd: copy, env }, () => resolve()));
+    const { testResults } = JSON.parse(fs.readFileSync(report, 'utf8')) as Report;
+    const ran = testResults.flatMap(({ assertionResults }) => assertionResults).filter(({ fullName }) => fullName.includes(test));
+    if (ran.length !== 1) throw new Error(`${ran.length} tests of ${suite} are called "${test}"`);
+    return ran[0].status === 'failed' ? ran[0].failureMessages.join('\n') : undefined;
   } finally {
     fs.rmSync(copy, { recursive: true, force: true });
   }
-  return kill;
 };

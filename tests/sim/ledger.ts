@@ -26,13 +26,25 @@ export interface Committer {
   at: number;
 }
 
+/** What one commit brought. */
+interface News {
+  /** Reserved, or waiting for a slot. */
+  offered: CallRow[];
+  /** Given a slot. */
+  added: CallRow[];
+  fenced: CallRow[];
+  /** Ids of calls whose id at the provider has become known. */
+  known: Set<string>;
+  unknown: CallRow[];
+}
+
 const clock = createWallClock();
 export const isLive = (call: CallRow): boolean => call.reservedAt !== null && call.releasedAt === null;
 const numberKey = (account: string, phone: string): string => `${account} ${phone}`;
 
 export class Ledger {
   readonly accounts = new Map<string, AccountRow>();
-  readonly agents = new Map<string, { account: string; paused: boolean }>();
+  readonly agents = new Map<string, { account: string; atProvider: string; paused: boolean }>();
   readonly campaigns = new Map<string, CampaignRow>();
   readonly leads = new Map<string, LeadRow>();
   readonly calls = new Map<string, CallRow>();
@@ -49,8 +61,10 @@ export class Ledger {
   readonly askedAgain = new Map<string, number>();
   /** Calls that were fenced → true instant of it. */
   readonly fencedAt = new Map<string, number>();
-  /** Told of every call that is reserved or waits: now is the moment to meddle. */
-  onOffered: (call: CallRow) => void = () => undefined;
+  /** Told of every call that is reserved or waits, and by whom: now is the moment to meddle. */
+  onOffered: (call: CallRow, by: Invocation) => void = () => undefined;
+  /** Told of every call whose id at the provider has just become known. */
+  onKnown: (call: CallRow) => void = () => undefined;
   /** Told of every call that is given up as `unknown`, and by whom. */
   onUnknown: (call: CallRow, by: Invocation) => void = () => undefined;
   /** Live calls past their lease → how many ticks have seen that. */
@@ -93,16 +107,16 @@ export class Ledger {
 
   /** Takes what one commit changed, then judges the state it left. */
   commit(changes: readonly Change[], { by, at }: Committer): void {
-    const added: CallRow[] = [];
-    const fenced: CallRow[] = [];
-    const unknown: CallRow[] = [];
+    const news: News = { offered: [], added: [], fenced: [], known: new Set(), unknown: [] };
     const settled: string[] = [];
     // The calls first: a lead may only be judged by its call as it is now.
-    for (const change of changes) if (change.table === 'calls') this.#call(change, { added, fenced, unknown });
+    for (const change of changes) if (change.table === 'calls') this.#call(change, news);
     for (const change of changes) this.#other(change, settled);
-    for (const call of added) this.#judgeSlot(call);
-    for (const call of fenced) this.#judgeFence(call, at);
-    for (const call of unknown) this.onUnknown(call, by);
+    for (const call of news.offered) this.onOffered(call, by);
+    for (const call of news.added) this.#judgeSlot(call);
+    for (const call of news.fenced) this.#judgeFence(call, at);
+    for (const call of news.unknown) this.onUnknown(call, by);
+    for (const id of news.known) this.onKnown(this.calls.get(id)!);
     for (const id of settled) this.#judgeSettled(id);
   }
 
@@ -112,20 +126,20 @@ export class Ledger {
     if (!allowed) this.violated(`#6 a ${what} went from ${from} to ${to}`);
   }
 
-  #call({ row }: Change, { added, fenced, unknown }: Record<'added' | 'fenced' | 'unknown', CallRow[]>): void {
+  #call({ row }: Change, { offered, added, fenced, known, unknown }: News): void {
     const call = callRow(row);
     const old = this.calls.get(call.id);
     this.calls.set(call.id, call);
     this.owners.set(call.id, call.account);
     if (!old) {
       this.count(`call: new→${call.status}`);
-      this.onOffered(call);
+      offered.push(call);
       this.#kernel.trace('·', `call new→${call.status}`, `${call.id} ${call.kind} ${call.phone}`);
     } else {
       if (old.status !== call.status) {
         this.#moved('call', old.status, call.status, callMayMove(call.kind, old.status, call.status), call.id);
         if (call.status === 'placing') fenced.push(call);
-        if (call.status === 'reserved') this.onOffered(call);
+        if (call.status === 'reserved') offered.push(call);
         if (call.status === 'unknown') unknown.push(call);
       }
       const verdict = old.disposition === 'completed' && call.disposition === 'voicemail';
@@ -133,6 +147,9 @@ export class Ledger {
         this.violated(`#6 the disposition of a call changed from ${old.disposition} to ${call.disposition}`);
       }
       if (old.releasedAt !== null && old.releasedAt !== call.releasedAt) this.violated('#5 a slot was freed twice');
+      if (isTerminal(old.status) && old.status !== 'unknown' && old.endedAt !== call.endedAt)
+        this.violated('#6 a call ended twice');
+      if (old.providerCall === null && call.providerCall !== null) known.add(call.id);
       if (old.providerCall !== null && old.providerCall !== call.providerCall)
         this.violated('#6 a call changed its id at the provider');
     }
@@ -152,7 +169,11 @@ export class Ledger {
         this.owners.set(String(row['id']), String(row['id']));
         break;
       case 'agents':
-        this.agents.set(String(row['id']), { account: String(row['account_id']), paused: row['paused_reason'] !== null });
+        this.agents.set(String(row['id']), {
+          account: String(row['account_id']),
+          atProvider: String(row['provider_agent_id']),
+          paused: row['paused_reason'] !== null,
+        });
         this.owners.set(String(row['id']), String(row['account_id']));
         break;
       case 'campaigns':

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.stop());
 
-test.each(MUTANTS)('$name (invariant $invariant)', async (mutant) => {
+test.each(MUTANTS.filter(({ killer }) => 'seed' in killer))('$name (invariant $invariant)', async (mutant) => {
   const kill = await killOf(server, mutant, { first: [], from: 1, to: 1000 });
   console.log(`| ${mutant.invariant} | ${mutant.name} | ${kill?.seed} | ${kill?.violation} |`);
   expect(kill, 'it lived').toBeDefined();

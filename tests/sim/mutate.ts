@@ -5,8 +5,8 @@ import { testDirectory } from '../support/directory.ts';
 import type { Mutant, Patch } from './mutants.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-/** What the simulator imports, directly or not. */
-const COPIED = ['lib', 'functions', 'local', 'tests/sim', 'tests/support', 'schema.sql', 'package.json'];
+/** What the simulator and the suites import, directly or not. */
+const COPIED = ['lib', 'functions', 'local', 'scripts', 'tests', 'schema.sql', 'package.json', 'vitest.config.ts'];
 
 /** @throws when the text to replace does not stand there exactly once: the source has moved on, and so must the patch */
 export const applied = (text: string, { file, find, put }: Patch): string => {

@@ -1,17 +1,23 @@
 /** Providers as the worker sees them, over the {@link PhoneWorld}: one speaks Bolna's words through the real adapter's parser, one signs and analyses late. */
+import { createHmac } from 'node:crypto';
 import * as z from 'zod';
 import { bolna } from '../../lib/providers/bolna.ts';
+import { retell } from '../../lib/providers/retell.ts';
 import type { Provider, Providers, ReadResult } from '../../lib/providers/provider.ts';
 import type { CallFact, CallOutcome } from '../../lib/verbs.ts';
-import { SECOND, type Invocation, type Kernel } from './kernel.ts';
+import { MINUTE, SECOND, type Invocation, type Kernel } from './kernel.ts';
 import type { Answer, Dialect, Execution, PhoneWorld, Step } from './phone-world.ts';
+import type { Random } from './random.ts';
 
 const TIMEOUT = 5 * SECOND;
 const parser = bolna('https://provider.test');
+const verifier = retell('https://provider.test');
 const JSON_HEADERS = new Headers({ 'content-type': 'application/json' });
 
 /** Whose agent it is stands in its id at the provider: `account/agent`. */
 export const providerAgentId = (account: string, agent: string): string => `${account}/${agent}`;
+/** The key with which the worker asks, and with which the one that signs does so. */
+export const SECRET = 'a secret of the provider';
 
 /** The body that the provider pushes, and shows when asked, for one step. */
 export const bodyOf = (execution: Execution, step: Step): string => {
@@ -73,13 +79,40 @@ const analysingFact = (body: string): CallFact => {
   };
 };
 
-export const requestOf = (body: string): { headers: Headers; url: string; body: string } => ({
-  headers: JSON_HEADERS,
-  url: 'https://ringleader.test/webhooks',
-  body,
-});
+/** One event as the provider pushes it: to the address that came with the create-call, signed where that is its way. */
+export const webhookRequest = (execution: Execution, step: Step, now: number): Request => {
+  const body = bodyOf(execution, step);
+  return posted(execution.webhook, body, execution.dialect === 'bolna' ? null : signatureOf(execution.secret, body, now));
+};
+
+/** The end of the same call, told by somebody who can only guess: each draw lacks another part of the proof. */
+export const forgedRequest = (random: Random, execution: Execution, now: number): Request => {
+  const body = bodyOf(execution, { word: execution.dialect === 'bolna' ? 'busy' : 'ended', at: now });
+  const signature = signatureOf(execution.secret, body, now);
+  const otherKey = execution.webhook.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
+  if (execution.dialect === 'bolna') return posted(otherKey, body, null);
+  return random.pick([
+    () => posted(otherKey, body, signature),
+    () => posted(execution.webhook, body, null),
+    () => posted(execution.webhook, body, signatureOf('another secret', body, now)),
+    () => posted(execution.webhook, body, signatureOf(execution.secret, body, now - 6 * MINUTE)),
+    () => posted(execution.webhook, body.replace(/"id":"x-./, '"id":"x-z'), signature),
+  ])();
+};
+
+const signatureOf = (secret: string, body: string, now: number): string =>
+  `v=${now},d=${createHmac('sha256', secret).update(`${body}${now}`).digest('hex')}`;
+
+const posted = (url: string, body: string, signature: string | null): Request => {
+  const headers = new Headers(JSON_HEADERS);
+  if (signature !== null) headers.set('x-retell-signature', signature);
+  return new Request(url, { method: 'POST', headers, body });
+};
+
 const factOf = (dialect: Dialect, body: string): CallFact =>
-  dialect === 'bolna' ? parser.parseWebhook(null, requestOf(body))! : analysingFact(body);
+  dialect === 'bolna'
+    ? parser.parseWebhook(null, { headers: JSON_HEADERS, url: 'https://provider.test', body })!
+    : analysingFact(body);
 
 const outcomeOf = (answer: Answer): Omit<CallOutcome, 'call_id'> => {
   if (answer.kind === 'accepted') return { outcome: 'accepted', provider_call_id: answer.id };
@@ -106,14 +139,15 @@ const createOne = (kernel: Kernel, world: PhoneWorld, invocation: Invocation, di
     const failed = kernel.strikes('provider_read_failed', invocation);
     const { value } = await request(
       () => {
-        const execution = failed ? undefined : find();
-        return execution && { execution, body: bodyOf(execution, world.stepNow(execution)) };
+        const execution = find();
+        if (failed || execution?.readable === false) return 'failed';
+        return execution && bodyOf(execution, world.stepNow(execution));
       },
       () => random.between(20, 800),
     );
-    if (failed) return { state: 'failed', reason: 'answered 500' };
-    if (!value) return { state: 'missing' };
-    const { payload: _payload, ...fact } = factOf(dialect, value.body);
+    if (value === 'failed') return { state: 'failed', reason: 'answered 500' };
+    if (value === undefined) return { state: 'missing' };
+    const { payload: _payload, ...fact } = factOf(dialect, value);
     return { state: 'found', fact: { ...fact, event_key: `read:${fact.event_key}`, source: 'read' } };
   };
   return {
@@ -124,15 +158,19 @@ const createOne = (kernel: Kernel, world: PhoneWorld, invocation: Invocation, di
     contentType: 'application/json',
     signed: dialect !== 'bolna',
     async createCall(agent, call) {
-      const [account = '', agentId = ''] = agent.provider_agent_id.split('/');
-      const dial = { invocation, account, agent: agentId, attempt: call.attempt_id, to: call.to };
+      const { provider_agent_id, credentials } = agent;
+      const [account = ''] = provider_agent_id.split('/');
+      const secret = credentials['api_key'] ?? '';
+      const { attempt_id: attempt, to, webhook_url: webhook } = call;
+      const dial = { invocation, account, agent: provider_agent_id, attempt, to, webhook, secret };
       world.ask(dial);
       const lostBefore = kernel.strikes('provider_timeout_before', invocation);
       const lostAfter = kernel.strikes('provider_timeout_after', invocation);
       const slow = kernel.strikes('provider_slow_answer', invocation);
       const { answered, value } = await request(
         () => (lostBefore ? null : world.receive(dial, dialect)),
-        () => (lostBefore || lostAfter ? TIMEOUT : slow ? random.between(2, 7) * SECOND : random.between(30, 1500)),
+        () =>
+          lostBefore || lostAfter ? TIMEOUT : slow ? random.between(2, 7) * SECOND : random.between(30, world.answersWithin),
       );
       if (!answered || !value) return { outcome: 'unknown', reason: 'no answer in time' };
       return outcomeOf(value);
@@ -151,8 +189,15 @@ const createOne = (kernel: Kernel, world: PhoneWorld, invocation: Invocation, di
       );
       return value;
     },
-    registerWebhook: () => Promise.resolve(true),
-    verifyWebhook: () => Promise.resolve(true),
+    async registerWebhook() {
+      const { answered } = await request(
+        () => undefined,
+        () => random.between(20, 500),
+      );
+      return answered;
+    },
+    verifyWebhook: (agent, request, now) =>
+      dialect === 'bolna' ? Promise.resolve(true) : verifier.verifyWebhook(agent, request, now),
     parseWebhook: (_agent, { body }) => factOf(dialect, body),
   };
 };

@@ -19,6 +19,9 @@ export interface Execution {
   account: string;
   agent: string;
   to: string;
+  /** Where its events go, and the key that signs them. */
+  webhook: string;
+  secret: string;
   acceptedAt: number;
   /** When the line is free. */
   hungUpAt: number;
@@ -30,13 +33,24 @@ export interface Execution {
   score: number | null;
   analysedAt: number;
   echoes: boolean;
+  /** False: asked about this call, the provider answers 500 for ever. */
+  readable: boolean;
+  /** No event of it is pushed. */
+  silent: boolean;
+  /** Milliseconds by which all its events are late. */
+  behind: number;
+  /** Words of the events that the worker answered 2xx. */
+  acknowledged: Set<string>;
 }
 export interface Dial {
   invocation: Invocation;
   account: string;
+  /** By its id at the provider. */
   agent: string;
   attempt: string;
   to: string;
+  webhook: string;
+  secret: string;
 }
 /** How a create-call is answered; null: not at all. */
 export type Answer =
@@ -45,12 +59,12 @@ export type Answer =
   | { kind: 'error'; status: number };
 
 const OUTCOMES: readonly (readonly [Truth, number])[] = [
-  ['completed', 0.45],
-  ['no_answer', 0.2],
+  ['completed', 0.38],
+  ['no_answer', 0.18],
   ['busy', 0.12],
-  ['voicemail', 0.1],
-  ['failed', 0.09],
-  ['canceled', 0.04],
+  ['voicemail', 0.12],
+  ['failed', 0.12],
+  ['canceled', 0.08],
 ];
 const WORDS: Readonly<Record<string, string>> = { no_answer: 'no-answer', busy: 'busy', failed: 'failed', canceled: 'canceled' };
 /** Words after which nothing more happens on the line. */
@@ -66,12 +80,15 @@ export class PhoneWorld {
   onDial: (dial: Dial) => void = () => undefined;
   onEvent: (execution: Execution, step: Step) => void = () => undefined;
   onTwice: (attempt: string) => void = () => undefined;
+  /** Milliseconds within which a create-call is answered when nothing is wrong. */
+  readonly answersWithin: number;
   readonly #kernel: Kernel;
   readonly #fateOf: (dial: Dial) => Random;
 
   /** @param fateOf draws what becomes of a call */
-  constructor(kernel: Kernel, fateOf: (dial: Dial) => Random = () => kernel.random) {
+  constructor(kernel: Kernel, answersWithin: number, fateOf: (dial: Dial) => Random = () => kernel.random) {
     this.#kernel = kernel;
+    this.answersWithin = answersWithin;
     this.#fateOf = fateOf;
   }
 
@@ -117,11 +134,13 @@ export class PhoneWorld {
     const truth = OUTCOMES.find(([, part]) => (share -= part) < 0)?.[0] ?? 'completed';
     const ringing = now + random.between(0.2, 3) * SECOND;
     const answered = ringing + random.between(1, 25) * SECOND;
-    const talks = truth === 'completed' || truth === 'voicemail';
+    const dropped = truth === 'failed' && random.chance(0.3);
+    const talks = truth === 'completed' || truth === 'voicemail' || dropped;
     const hungUpAt = talks ? answered + random.between(3, random.chance(0.2) ? 300 : 60) * SECOND : answered;
     const late = faults.hit('analysis_late') ? random.between(1, 40) * MINUTE : random.between(1, 20) * SECOND;
     const never = faults.hit('analysis_never');
-    const stuck = talks && faults.hit('provider_never_ends');
+    const stuck = talks && !dropped && faults.hit('provider_never_ends');
+    const readable = !faults.hit('provider_unreadable');
     const analysedAt = never ? Infinity : hungUpAt + late;
     const execution: Execution = {
       id: `x-${random.uuid()}`,
@@ -130,6 +149,8 @@ export class PhoneWorld {
       account: dial.account,
       agent: dial.agent,
       to: dial.to,
+      webhook: dial.webhook,
+      secret: dial.secret,
       acceptedAt: now,
       hungUpAt,
       steps: [],
@@ -138,12 +159,17 @@ export class PhoneWorld {
       score: truth === 'completed' && !never ? random.int(0, 100) : null,
       analysedAt,
       echoes: !faults.hit('webhook_no_echo'),
+      readable,
+      silent: faults.hit('webhook_silent'),
+      // Where nothing can be read, the events too are often late: later than anybody waits.
+      behind: !readable && random.chance(0.7) ? random.between(12, 40) * MINUTE : 0,
+      acknowledged: new Set(),
     };
     const { steps } = execution;
     if (random.chance(0.5)) steps.push({ word: 'queued', at: now + random.between(0, 200) });
     steps.push({ word: 'initiated', at: now + random.between(50, 600) }, { word: 'ringing', at: ringing });
-    if (talks) {
-      steps.push({ word: 'in-progress', at: answered });
+    if (talks) steps.push({ word: 'in-progress', at: answered });
+    if (talks && !dropped) {
       if (dialect === 'bolna') {
         steps.push({ word: 'call-disconnected', at: hungUpAt });
         // Here the last word comes when post-processing is done, with or without an analysis.

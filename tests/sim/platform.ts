@@ -1,25 +1,29 @@
-/** The platform under simulation: invocations with their clocks and seams, the store of the next due instant, crons that fire. */
-import { createBackground, type Background } from '../../lib/background.ts';
+/** The platform under simulation: invocations with their clocks and seams, the store of the next due instant, requests that arrive. */
+import { createApp } from '../../functions/app.ts';
+import { handerOver, openSleep, Sleeper, waker, type Sleep } from '../../functions/sleeper.ts';
+import { createSealer } from '../../lib/auth.ts';
+import { createBackground } from '../../lib/background.ts';
+import type { Invocation as Called } from '../../lib/compose.ts';
 import type { Deps, Report } from '../../lib/deps.ts';
 import type { Config } from '../../lib/env.ts';
 import { DbError, Refusal, type ErrorType } from '../../lib/errors.ts';
 import { Unconfirmed } from '../../lib/receive-webhook.ts';
-import { bindVerbs } from '../../lib/verbs.ts';
-import { handerOver, openSleep, Sleeper, waker, type Sleep } from '../../functions/sleeper.ts';
+import { bindVerbs, type VerbRunner } from '../../lib/verbs.ts';
 import { SECOND, type Invocation, type Kernel } from './kernel.ts';
 import type { MailWorld } from './mail-world.ts';
 import { simProviders } from './phone-provider.ts';
 import type { PhoneWorld } from './phone-world.ts';
 import { SimSession, type Shared } from './session.ts';
 
-/** What the platform hands to a handler. */
-export interface Running {
-  invocation: Invocation;
-  deps: Pick<Deps, keyof Deps>;
-  sleep: Sleep;
-  report: Report;
-  wake: () => Promise<void>;
+/** What the platform hands to a handler, and how the simulator's `withDb` and `compose` fill the seam for it. */
+export interface SimInvocation extends Called {
+  openSession(): SimSession;
+  depsOver(called: SimInvocation, db: VerbRunner): Deps;
+  /** The store of the next due instant. */
+  store: Sleep;
 }
+
+const app = createApp();
 
 /** What an invocation may use; the platform's own limits are 50, 6 and 30 s. */
 const MOST_SUBREQUESTS = 40;
@@ -32,12 +36,21 @@ class StoreDown extends Error {
 }
 /** What may go wrong by the world's doing; anything else is a mistake of the worker's. */
 const isExpected = (error: unknown): boolean => [DbError, Refusal, Unconfirmed, StoreDown].some((kind) => error instanceof kind);
+const told = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+
+/** An answer as its caller reads it. */
+export interface Heard {
+  status: number;
+  body: unknown;
+}
 
 export interface Platform {
   readonly shared: Shared;
   readonly reports: Map<string, number>;
-  /** Calls the worker: `handler` runs as one invocation. Resolves when its answer is known; never when it dies. */
-  call: (name: string, handler: (running: Running) => Promise<void>) => Promise<{ answered: boolean }>;
+  /** Fires the worker as a cron does: `handler` runs as one invocation. */
+  fire(name: string, handler: (invocation: SimInvocation) => Promise<void>): void;
+  /** Sends the worker a request. Resolves with its answer; never when the invocation dies. */
+  ask(name: string, request: Request): Promise<Heard>;
   /** The instant before which no cron has anything to do, as the store has it; null: look now. */
   readonly due: number | null;
   /** Told whenever the stored instant changed. */
@@ -96,6 +109,7 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
     began: kernel.now,
     skew: kernel.faults.hit('clock_skew') ? Math.round(kernel.random.between(-20, 20) * SECOND) : 0,
     dead: false,
+    parked: 0,
     stalledUntil: 0,
     subrequests: 0,
     connections: 0,
@@ -113,36 +127,59 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
       ledger.count(`report: ${type}`);
       const said = type === 'provider_api_failure' || type.endsWith('email_failed');
       if (!said && !isExpected(error)) {
-        ledger.violated(`#12 ${type}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+        ledger.violated(`#12 ${type}: ${told(error)}`);
       }
     };
 
-  const depsOf = (running: Omit<Running, 'deps'>, session: SimSession, background: Background): Deps => {
-    const { invocation, report, sleep, wake } = running;
-    return {
+  const depsOver = (called: SimInvocation, invocation: Invocation, db: VerbRunner): Deps => ({
+    config,
+    now: () => called.now(),
+    elapsedMs: () => called.elapsedMs(),
+    newId: () => kernel.random.uuid(),
+    random: () => kernel.random.next(),
+    sleep: (ms) => called.sleep(ms),
+    verbs: bindVerbs(db),
+    providers: simProviders(kernel, world, invocation),
+    mail: mails.mailer(invocation),
+    sealer: createSealer(config.secretsKey),
+    report: called.report,
+    handOver: () => called.handOver(),
+    background: (name, work) =>
+      called.background.run(name, async () => {
+        await called.wake();
+        const own = called.openSession();
+        try {
+          await work(called.depsOver(called, own));
+        } finally {
+          own.close();
+        }
+      }),
+  });
+
+  /** What the composition root makes of a call of the platform. */
+  const compose = (invocation: Invocation, pending: Promise<unknown>[]): SimInvocation => {
+    const report = reporter(invocation);
+    const store = storeOf(invocation);
+    const now = (): Date => new Date(kernel.now + invocation.skew);
+    const ctx = { waitUntil: (work: Promise<unknown>) => void pending.push(work) };
+    const called: SimInvocation = {
       config,
-      now: () => new Date(kernel.now + invocation.skew),
+      now,
       elapsedMs: () => kernel.now - invocation.began,
-      newId: () => kernel.random.uuid(),
-      random: () => kernel.random.next(),
       sleep: (ms) => kernel.park(invocation, ms, () => undefined),
-      verbs: bindVerbs(session),
-      providers: simProviders(kernel, world, invocation),
-      mail: mails.mailer(invocation),
-      sealer: { seal: (plain) => Promise.resolve(plain), open: (sealed) => Promise.resolve(sealed) },
       report,
-      handOver: handerOver(sleep, () => new Date(kernel.now + invocation.skew), report),
-      background: (name, work) =>
-        background.run(name, async () => {
-          await wake();
-          const own = new SimSession(shared, invocation, report);
-          try {
-            await work(depsOf(running, own, background));
-          } finally {
-            own.close();
-          }
-        }),
+      wake: waker(store, now, report),
+      handOver: handerOver(store, now, report),
+      background: createBackground({ report, ctx }),
+      counted: () => Promise.resolve(),
+      webhookForged: () => Promise.resolve(ledger.count('forged webhooks counted')),
+      measured: () => Promise.resolve(null),
+      ctx,
+      store,
+      openSession: () => new SimSession(shared, invocation, report),
+      depsOver: (asked, db) => depsOver(asked, invocation, db),
     };
+    return called;
   };
 
   const judge = (invocation: Invocation): void => {
@@ -161,6 +198,27 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
     if (seconds > LONGEST / SECOND) ledger.violated(`#13 an invocation (${kind}) lasted ${seconds} s`);
   };
 
+  /** Runs one invocation; judged once all that it left behind has ended. */
+  const run = async <T>(name: string, handler: (called: SimInvocation, invocation: Invocation) => Promise<T>): Promise<T> => {
+    const invocation = begin(name);
+    const pending: Promise<unknown>[] = [];
+    const called = compose(invocation, pending);
+    kernel.begin(invocation);
+    try {
+      return await handler(called, invocation);
+    } finally {
+      called.background.begin();
+      void (async () => {
+        for (let waited = 0; waited < pending.length;) {
+          waited = pending.length;
+          await Promise.all(pending);
+        }
+        kernel.end(invocation);
+        judge(invocation);
+      })();
+    }
+  };
+
   const platform: Platform = {
     shared,
     reports,
@@ -168,37 +226,18 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
     get due() {
       return due;
     },
-    async call(name, handler) {
-      const invocation = begin(name);
-      const report = reporter(invocation);
-      const sleep = storeOf(invocation);
-      const wake = waker(sleep, () => new Date(kernel.now + invocation.skew), report);
-      const pending: Promise<unknown>[] = [];
-      const background = createBackground({ report, ctx: { waitUntil: (work) => void pending.push(work) } });
-      const session = new SimSession(shared, invocation, report);
-      const running = { invocation, report, sleep, wake };
-      let answered = true;
-      try {
-        await handler({ ...running, deps: depsOf(running, session, background) });
-      } catch (error) {
-        answered = error instanceof Refusal;
-        kernel.trace(invocation.name, 'ended', error instanceof Error ? error.message : String(error));
-        if (!isExpected(error))
-          ledger.violated(`#12 ${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      } finally {
-        session.close();
-        background.begin();
-      }
-      const rest = async (): Promise<void> => {
-        for (let waited = 0; waited < pending.length;) {
-          waited = pending.length;
-          await Promise.all(pending);
-        }
-        judge(invocation);
-      };
-      void rest();
-      return { answered };
+    fire(name, handler) {
+      run(name, handler).catch((error: unknown) => {
+        if (!isExpected(error)) ledger.violated(`#12 ${name}: ${told(error)}`);
+      });
     },
+    ask: (name, request) =>
+      run(name, async (called, invocation) => {
+        const response = await app.answer(request, called);
+        const text = await response.text();
+        kernel.trace(invocation.name, 'answered', `${response.status} ${text}`);
+        return { status: response.status, body: text === '' ? null : (JSON.parse(text) as unknown) };
+      }),
   };
   return platform;
 };

@@ -54,6 +54,7 @@ export interface CallRow {
   reservedAt: number | null;
   placingAt: number | null;
   releasedAt: number | null;
+  endedAt: number | null;
   analysisDueAt: number | null;
   seconds: number | null;
 }
@@ -132,6 +133,7 @@ export const callRow = (raw: Raw): CallRow => ({
   reservedAt: instant(raw['reserved_at']),
   placingAt: instant(raw['placing_at']),
   releasedAt: instant(raw['released_at']),
+  endedAt: instant(raw['ended_at']),
   analysisDueAt: instant(raw['analysis_due_at']),
   seconds: numberOrNull(raw['duration_seconds']),
 });

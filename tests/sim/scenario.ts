@@ -9,19 +9,24 @@ import { createWallClock } from './windows.ts';
 type CampaignIn = z.infer<typeof CampaignCreate>;
 export type LeadInput = z.infer<typeof LeadIn>;
 
-export interface AgentPlan {
+/** What is made by a request: its Idempotency-Key, and then its id. */
+interface Made {
+  key: string;
+  /** As the worker answered. */
   id: string;
+}
+export interface AgentPlan extends Made {
   dialect: Dialect;
 }
-export interface CampaignPlan {
-  id: string;
-  fields: CampaignIn;
+export interface CampaignPlan extends Made {
+  agent: AgentPlan;
+  fields: Omit<CampaignIn, 'agent_id'>;
   leads: LeadInput[];
   /** Started at once, else by a person later. */
   started: boolean;
 }
-export interface AccountPlan {
-  id: string;
+export interface AccountPlan extends Made {
+  apiKey: string;
   timezone: string;
   cap: number;
   pace: number | null;
@@ -30,6 +35,8 @@ export interface AccountPlan {
 }
 export interface Scenario {
   systemCap: number;
+  /** Milliseconds within which the telephony provider answers a create-call when nothing is wrong. */
+  answersWithin: number;
   accounts: AccountPlan[];
 }
 
@@ -91,7 +98,7 @@ export const drawWindow = (random: Random, zone: string, now: number): CampaignI
   if (kind < 0.35) return { days: on, start: '00:00', end: '24:00' };
   if (kind < 0.5) return { days: on, start: '09:00', end: '17:00' };
   if (kind < 0.65)
-    return { days: on, start: random.pick(['21:00', '22:30', '01:30', '02:30']), end: random.pick(['05:00', '02:30', '03:00']) };
+    return { days: on, start: random.pick(['21:00', '22:30', '01:30', '02:30']), end: random.pick(['05:00', '03:30', '04:00']) };
   const here = clock(zone, now).minute;
   const length = random.int(60, 600);
   if (kind < 0.85) {
@@ -129,27 +136,28 @@ export const drawLeads = (random: Random, n: number): LeadInput[] =>
     ...(random.chance(0.3) ? { name: 'Ann Example', company: 'Example' } : {}),
   }));
 
+const unmade = (random: Random): Made => ({ key: random.uuid(), id: '' });
 const maybe = <T>(random: Random, share: number, draw: () => T): T | null => (random.chance(share) ? draw() : null);
 
 const drawCampaign = (random: Random, now: number, agent: AgentPlan, accountZone: string, crowd: boolean): CampaignPlan => {
   const timezone = maybe(random, 0.5, () => random.pick(ZONES));
   const startsAt = maybe(random, 0.15, () => now + random.between(0, 2 * HOUR));
-  const endsAt = maybe(random, 0.2, () => (startsAt ?? now) + random.between(10 * MINUTE, 24 * HOUR));
+  const endsAt = maybe(random, 0.2, () => (startsAt ?? now) + random.between(2 * MINUTE, random.pick([30 * MINUTE, 24 * HOUR])));
   return {
-    id: random.uuid(),
+    ...unmade(random),
+    agent,
     fields: {
       name: 'Spring',
-      agent_id: agent.id,
       timezone,
       window: drawWindow(random, timezone ?? accountZone, now),
       starts_at: startsAt === null ? null : new Date(startsAt).toISOString(),
       ends_at: endsAt === null ? null : new Date(endsAt).toISOString(),
-      max_concurrent_calls: maybe(random, crowd ? 0.2 : 0.5, () => random.int(1, crowd ? 40 : 4)),
+      max_concurrent_calls: maybe(random, crowd ? 0.2 : 0.5, () => random.int(1, crowd ? 60 : 4)),
       calls_per_second: maybe(random, 0.2, () => random.between(0.05, 2)),
       retry: drawRetry(random),
       analysis_grace_minutes: random.int(0, 30),
     },
-    leads: drawLeads(random, crowd ? random.int(20, 80) : random.int(1, 6)),
+    leads: drawLeads(random, crowd ? random.int(40, 100) : random.int(1, 6)),
     started: random.chance(0.85),
   };
 };
@@ -159,13 +167,14 @@ export const drawScenario = (random: Random, now: number): Scenario => {
   const accounts = Array.from({ length: random.pick([1, 1, 1, 2, 2, 3]) }, (): AccountPlan => {
     const timezone = random.pick(ZONES);
     const agents = Array.from({ length: random.pick([1, 1, 2]) }, (): AgentPlan => ({
-      id: random.uuid(),
+      ...unmade(random),
       dialect: random.chance(0.6) ? 'bolna' : 'retell',
     }));
     return {
-      id: random.uuid(),
+      ...unmade(random),
+      apiKey: '',
       timezone,
-      cap: random.int(1, crowd ? 60 : 5),
+      cap: crowd ? random.int(20, 80) : random.int(1, 5),
       pace: maybe(random, 0.15, () => random.between(0.1, 3)),
       agents,
       campaigns: Array.from({ length: random.pick([1, 1, 2]) }, () =>
@@ -173,5 +182,5 @@ export const drawScenario = (random: Random, now: number): Scenario => {
       ),
     };
   });
-  return { systemCap: random.int(2, crowd ? 100 : 8), accounts };
+  return { systemCap: crowd ? random.int(40, 100) : random.int(2, 8), answersWithin: random.pick([150, 1500]), accounts };
 };

@@ -1,19 +1,17 @@
 /** One seed from its first request to the end of everything: faults first, then calm, in which all must come to its end. */
-import { tick } from '../../functions/dispatch.ts';
+import { onSweep } from '../../functions/campaign-complete.ts';
+import { onTick } from '../../functions/dispatch.ts';
 import { unlessAsleep } from '../../functions/sleeper.ts';
-import { follow } from '../../lib/follow.ts';
 import type { Config } from '../../lib/env.ts';
-import { receiveWebhook } from '../../lib/receive-webhook.ts';
-import { sweep } from '../../lib/summarise.ts';
 import { withInstantCrypto } from './crypto.ts';
 import type { SimDatabase } from './database.ts';
 import type { Counts } from './faults.ts';
-import { judgeDial, judgeMail, judgeUnknown } from './judge.ts';
+import { judgeAcknowledged, judgeDial, judgeMail, judgeUnknown } from './judge.ts';
 import { DAY, HOUR, Kernel, MINUTE, SECOND } from './kernel.ts';
 import { Ledger } from './ledger.ts';
 import { MailWorld, type Accepted } from './mail-world.ts';
 import { createPeople } from './people.ts';
-import { bodyOf, requestOf } from './phone-provider.ts';
+import { forgedRequest, webhookRequest } from './phone-provider.ts';
 import { PhoneWorld, type Dial, type Execution, type Step } from './phone-world.ts';
 import { createPlatform, type Platform } from './platform.ts';
 import { createRandom, type Random } from './random.ts';
@@ -42,9 +40,10 @@ const RESTLESS = 40_000;
 /** Times that people come back to what stopped in calm weather. */
 const MENDS = 20;
 
+const ADMIN_KEY = 'x'.repeat(16);
 const configOf = (systemCap: number): Config => ({
   databaseUrl: 'postgres://nowhere',
-  adminKey: 'x'.repeat(16),
+  adminKey: ADMIN_KEY,
   publicUrl: 'https://ringleader.test',
   secretsKey: '0'.repeat(64),
   postmarkServerToken: 'token',
@@ -71,25 +70,27 @@ const connectWebhooks = (kernel: Kernel, world: PhoneWorld, platform: Platform):
       if (!known) again();
       known = true;
     });
-    const call = async (): Promise<void> => {
-      const { answered } = await platform.call('webhook', async ({ deps, wake }) => {
-        await wake();
-        const provider = deps.providers[execution.dialect];
-        const request = requestOf(bodyOf(execution, step));
-        const applied = await receiveWebhook(deps, { accountId: execution.account, agentId: execution.agent, provider, request });
-        if (applied !== null) follow(deps, applied);
-      });
-      if (!answered && !known) again();
+    const push = async (): Promise<void> => {
+      const { status } = await platform.ask('webhook', webhookRequest(execution, step, Math.round(kernel.now)));
+      if (status < 300) {
+        execution.acknowledged.add(step.word);
+        judgeAcknowledged(platform.shared.ledger, execution);
+      } else if (!known) again();
       known = true;
     };
-    void call();
+    void push();
+  };
+  const forge = async (execution: Execution): Promise<void> => {
+    const { status } = await platform.ask('forger', forgedRequest(random, execution, Math.round(kernel.now)));
+    if (status !== 401 && status < 500) platform.shared.ledger.violated(`#6 a forged webhook was answered ${status}`);
   };
   world.onEvent = (execution, step) => {
     if (!execution.steps.includes(step)) return;
-    if (faults.hit('webhook_lost')) return;
+    if (faults.hit('webhook_forged')) kernel.after(random.between(10, 800), () => void forge(execution));
+    if (execution.silent || faults.hit('webhook_lost')) return;
     const copies = faults.hit('webhook_tripled') ? 3 : 1;
     for (let i = 0; i < copies; i += 1) {
-      let delay = random.between(10, 800);
+      let delay = execution.behind + random.between(10, 800);
       if (faults.hit('webhook_reordered')) delay += random.between(0, 60) * SECOND;
       if (faults.hit('webhook_late')) delay += random.between(1, 20) * MINUTE;
       kernel.after(delay, () => deliver(execution, step, REPEATS));
@@ -111,20 +112,14 @@ const startCrons = (kernel: Kernel, platform: Platform): Crons => {
   let idle = false;
   const crons: Crons = { planned: 0, asleep: () => idle && platform.due !== null && platform.due > kernel.now + HOUR };
   const runTick = (): void =>
-    void platform.call('tick', async ({ deps, sleep, report }) => {
-      await unlessAsleep(sleep, { now: deps.now, report }, async () => {
-        const due = await tick(deps);
+    platform.fire('tick', (called) =>
+      unlessAsleep(called.store, called, async (invocation) => {
+        const due = await onTick(invocation);
         idle = due === null;
         return due;
-      });
-    });
-  const runSweep = (): void =>
-    void platform.call('sweep', async ({ deps, sleep, report }) => {
-      await unlessAsleep(sleep, { now: deps.now, report }, async () => {
-        await sweep(deps);
-        return undefined;
-      });
-    });
+      }),
+    );
+  const runSweep = (): void => platform.fire('sweep', (called) => unlessAsleep(called.store, called, onSweep));
   const fire = (run: () => void): void => {
     if (faults.hit('cron_missed')) return;
     run();
@@ -222,16 +217,16 @@ export interface Played {
 export const play = async (database: SimDatabase, { seed, kernel, scenario, foul, fateOf }: Play): Promise<Played> => {
   const ledger = new Ledger(kernel, scenario.systemCap);
   const shared: Shared = { kernel, database, ledger, readOnlyUntil: 0, statements: 0 };
-  const world = new PhoneWorld(kernel, fateOf && ((dial) => fateOf(dial, ledger)));
+  const world = new PhoneWorld(kernel, scenario.answersWithin, fateOf && ((dial) => fateOf(dial, ledger)));
   const mails = new MailWorld(kernel);
   const platform = createPlatform({ shared, world, mails, config: configOf(scenario.systemCap) });
-  const people = createPeople(kernel, platform, scenario);
+  const people = createPeople(kernel, platform, ADMIN_KEY, scenario);
   world.onDial = (dial) => judgeDial(kernel, ledger, world, dial);
   world.onTwice = () => ledger.violated('#2 the provider was asked twice for one attempt');
   mails.onMail = (accepted) => judgeMail(ledger, accepted, mails.accepted);
   connectWebhooks(kernel, world, platform);
 
-  const restore = withInstantCrypto();
+  const restore = withInstantCrypto(kernel.random);
   const escaped = (error: unknown): void => ledger.violated(`#12 nobody caught: ${String(error)}`);
   process.on('unhandledRejection', escaped);
   try {
@@ -241,7 +236,11 @@ export const play = async (database: SimDatabase, { seed, kernel, scenario, foul
     kernel.faults.on = foul;
     const calmAt = foul ? kernel.now + kernel.random.between(0.3, 3) * HOUR : kernel.now;
     if (foul) people.interfere(calmAt);
-    ledger.onOffered = (call) => people.meddle(call);
+    ledger.onOffered = (call, by) => people.meddle(call, by);
+    ledger.onKnown = (call) => {
+      const execution = world.byAttempt.get(call.id);
+      if (execution) judgeAcknowledged(ledger, execution);
+    };
     ledger.onUnknown = (call, by) => judgeUnknown(kernel, ledger, world, calmAt, call, by);
     kernel.after(calmAt - kernel.now, () => {
       kernel.faults.on = false;

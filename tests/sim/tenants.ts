@@ -62,16 +62,22 @@ const historyOf = (account: string, ledger: Ledger, mails: readonly Accepted[]):
   return lines.toSorted();
 };
 
+export interface TenantsPlayed {
+  violations: readonly string[];
+  /** By the tenant's number. */
+  histories: ReadonlyMap<number, History>;
+}
+
 /** Plays those of `n` tenants whose numbers are given. */
 export const playTenants = async (
   database: SimDatabase,
   seed: number,
   n: number,
   which: readonly number[],
-): Promise<{ violations: readonly string[]; histories: ReadonlyMap<number, History> }> => {
+): Promise<TenantsPlayed> => {
   const plans = drawTenants(createRandom(seed), n);
   const kernel = new Kernel(createRandom(seed + 1), BEGINNING);
-  const scenario = { systemCap: 1000, accounts: which.map((i) => plans[i]) };
+  const scenario = { systemCap: 1000, answersWithin: 1500, accounts: which.map((i) => plans[i]) };
   const { outcome, ledger, mails } = await play(database, { seed, kernel, scenario, foul: false, fateOf });
   return { violations: outcome.violations, histories: new Map(which.map((i) => [i, historyOf(plans[i].id, ledger, mails)])) };
 };
