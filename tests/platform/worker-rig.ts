@@ -40,7 +40,8 @@ export const startWorkerRig = (variables: Readonly<Record<string, string>> = {})
     return {
       url,
       output: () => output,
-      uncaught: () => output.split('\n').filter((line) => /uncaught|unhandled|promise will never/i.test(line)),
+      // Our own lines are JSON, and may name an `unhandled_error`.
+      uncaught: () => output.split('\n').filter((line) => /^[^{]*(uncaught|unhandled|promise will never)/i.test(line)),
       kill: async () => {
         const before = await bootId();
         const family = new Set([group]);
