@@ -33,7 +33,8 @@ const WARNINGS: ReadonlySet<ErrorType> = new Set([
   'notification_email_failed',
   'background_task_failed',
 ]);
-const TIMEOUT_MS = 5000;
+/** Of the 30 s that the platform gives after an answer. */
+const TIMEOUT_MS = 10_000;
 /** Each costs a subrequest. What an invocation has to say beyond them stays in the log. */
 const MOST_PER_INVOCATION = 20;
 

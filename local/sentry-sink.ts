@@ -10,6 +10,8 @@ import type { Answer, Edge, EdgeRequest } from './edge-server.ts';
 export interface SentrySink extends Edge {
   /** What `SENTRY_DSN` is to be. */
   dsn: string;
+  /** How many reports it holds. */
+  count(): number;
 }
 
 /** One report. Absent parts are null or empty. */
@@ -117,5 +119,5 @@ export const startSentrySink = async ({ port = 0 }: { port?: number } = {}): Pro
         return json(404, { detail: 'not found' });
     }
   });
-  return { ...edge, dsn: edge.url.replace('//', '//local@') + '/1' };
+  return { ...edge, dsn: edge.url.replace('//', '//local@') + '/1', count: () => events.length };
 };

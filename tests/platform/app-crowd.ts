@@ -48,7 +48,7 @@ export const crowdSuite = (rig: AppRig): void => {
       ),
     );
     expect(answers.map(({ status }) => status)).toEqual(requests.map(() => 503));
-    await until('all reports are in', async () => (await rig.events()).length >= CROWD);
+    await until('all reports are in', () => rig.reported() >= CROWD);
     rig.proxy.faults.clear();
     await until('every tunnel is closed', () => rig.proxy.counters().openNow === 0);
 

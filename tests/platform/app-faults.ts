@@ -107,7 +107,7 @@ export const faultSuite = (runtime: string, rig: AppRig): void => {
   const terminatedBetweenVerbs = async (): Promise<Response> => {
     const { finish } = await halfSent();
     await rig.terminate();
-    await until('it is reported', async () => (await rig.events()).length > 0);
+    await until('it is reported', () => rig.reported() > 0);
     return finish();
   };
 
@@ -186,7 +186,7 @@ export const faultSuite = (runtime: string, rig: AppRig): void => {
   ];
   test.each(table)('$fault: $status', { timeout: 120_000 }, async ({ ask, status, reports }) => {
     expect((await ask()).status).toBe(status);
-    await until('the reports are in', async () => (await rig.events()).length >= reports.length);
+    await until('the reports are in', () => rig.reported() >= reports.length);
     await settled();
     expect(await seen()).toEqual(reports);
   });
@@ -216,7 +216,7 @@ export const faultSuite = (runtime: string, rig: AppRig): void => {
     expect((await terminatedBetweenVerbs()).status).toBe(200);
     faults.refuseStartups('28P01', 'password authentication failed', 1e9);
     expect((await read()).status).toBe(503);
-    await until('both are reported', async () => (await rig.events()).length >= 2);
+    await until('both are reported', () => rig.reported() >= 2);
     await settled();
     const events = await rig.events();
     const { ignore, alert, track } = readmeFilters();

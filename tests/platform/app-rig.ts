@@ -22,6 +22,8 @@ export interface AppRig {
     path: string,
     options?: { key?: string; body?: unknown; raw?: BodyInit; headers?: Record<string, string> },
   ): Promise<Response>;
+  /** How many reports there are. */
+  reported(): number;
   events(): Promise<SinkEvent[]>;
   envelopes(): Promise<string[]>;
   forgetEvents(): Promise<void>;
@@ -107,6 +109,7 @@ export const startAppRig = async <R extends Running>(
     secretsKey: environment.SECRETS_KEY,
     apiKey: api_key,
     send,
+    reported: () => sentry.count(),
     events: () => read('/events'),
     envelopes: () => read('/envelopes'),
     forgetEvents: async () => void (await fetch(`${sentry.url}/events`, { method: 'DELETE' })),
