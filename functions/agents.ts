@@ -150,8 +150,9 @@ export const agentRoutes: readonly Route[] = [
       requireParts(deps, before.provider, body, false);
       const patch = await sealedPatch(deps, before.provider, body);
       const agent = found(await deps.verbs.updateAgent(account, deps.now(), params.id, patch));
-      // What its pause held back may go now (class 17).
-      if (before.paused_reason !== null && agent.paused_reason === null) wakeDispatch(deps, account);
+      // What its pause held back, or that of an agent with the same credentials, may go now (class 17).
+      if (body.credentials !== undefined || (before.paused_reason !== null && agent.paused_reason === null))
+        wakeDispatch(deps, account);
       const moved = body.credentials !== undefined || body.provider_agent_id !== undefined;
       return { status: 200, body: await shown(deps, account, moved ? await register(deps, account, agent) : agent) };
     },

@@ -33,8 +33,10 @@ export interface Days {
   database: TestDatabase;
   proxy: NeonProxy;
   now(): Date;
+  /** The instant before which no tick looks, as the store has it; null: the next one looks. */
+  due(): Date | null;
   /** One request as the account's owner. @throws when it is not answered 2xx */
-  api<T>(method: string, path: string, body?: unknown): Promise<T>;
+  api: <T>(method: string, path: string, body?: unknown) => Promise<T>;
   agentId: string;
   /** Lets minutes pass, each with its ticks, and answers what the proxy saw in each of them. */
   pass(minutes: number): Promise<Minute[]>;
@@ -42,8 +44,8 @@ export interface Days {
   mails(): Promise<{ Metadata: Record<string, string> }[]>;
 }
 
-/** The durable store of one Durable Object, in memory. */
-const sleeper = (): SleeperNamespace => {
+/** The store of the next due instant: the real object over a storage in memory, and a look into it. */
+const sleeper = (): { namespace: SleeperNamespace; due(): Date | null } => {
   let stored: { due: number | null; version: number } | undefined;
   const object = new Sleeper({
     storage: {
@@ -55,7 +57,10 @@ const sleeper = (): SleeperNamespace => {
     },
     blockConcurrencyWhile: (work) => work(),
   });
-  return { idFromName: (name) => name, get: () => ({ fetch: (url, init) => object.fetch(new Request(url, init)) }) };
+  return {
+    namespace: { idFromName: (name) => name, get: () => ({ fetch: (url, init) => object.fetch(new Request(url, init)) }) },
+    due: () => (stored === undefined || stored.due === null ? null : new Date(stored.due)),
+  };
 };
 
 /** One per test file: `const days = await startDays('2026-03-02T00:00:00Z')` at its top. */
@@ -82,6 +87,7 @@ export const startDays = async (start: string): Promise<Days> => {
       void promise.finally(() => left.delete(promise));
     },
   };
+  const store = sleeper();
   const env: Record<string, unknown> = {
     DATABASE_URL: database.appUrl,
     ADMIN_KEY: randomUUID(),
@@ -91,7 +97,7 @@ export const startDays = async (start: string): Promise<Days> => {
     EMAIL_CAMPAIGN_SUMMARY_ENABLED: 'true',
     BOLNA_BASE_URL: network.url,
     POSTMARK_BASE_URL: inbox.url,
-    SLEEPER: sleeper(),
+    SLEEPER: store.namespace,
   };
   const front = await serve({ port: 0, maxBody: 1e6 }, async ({ method, path, body }) => {
     const bytes = body.length === 0 ? {} : { body: new Uint8Array(body), headers: { 'content-type': 'application/json' } };
@@ -151,6 +157,7 @@ export const startDays = async (start: string): Promise<Days> => {
     database,
     proxy,
     now: clock.now,
+    due: () => store.due(),
     api: (method, path, body) => send(key, method, path, body),
     agentId,
     async pass(minutes) {
