@@ -156,27 +156,25 @@ export const runningPostgres = (dataDir: string): number | undefined => {
 };
 
 /**
- * Sees that none lives on whose postmaster was killed. Most notice it and end by themselves; one in the midst of a statement, or
- * waiting for a lock whose holder was killed, may not, and while it has the old memory no server starts on the directory.
+ * Makes room for a server: waits for one that is on its way out, and ends what outlived a postmaster that was killed. Most of its
+ * processes notice that and end by themselves; one in the midst of a statement, or waiting for a lock whose holder was killed, may
+ * not, and while it has the old memory no server starts on the directory.
+ * @throws when another server runs on it
  */
-const endOrphans = async (dataDir: string): Promise<void> => {
+const clearLeftovers = async (dataDir: string): Promise<void> => {
   if (!fs.existsSync(dataDir)) return;
-  // Every process of a server works in its data directory. A postmaster is none: its title is its command line.
-  const orphans = (): number[] => workersIn(dataDir).filter((pid) => commandOf(pid).startsWith('postgres: '));
-  if (await waitUntil(() => orphans().length === 0, ALONE_MS)) return;
+  const server = (): number | undefined => {
+    const pid = readPidFile(dataDir)?.pid;
+    return pid !== undefined && isPostgres(pid) ? pid : undefined;
+  };
+  if (readPidFile(dataDir)?.status === 'stopping') await waitUntil(() => server() === undefined, 10_000);
+  // Whatever belongs to a server works in its data directory. The newest may still bear the postmaster's name.
+  const orphans = (): number[] => workersIn(dataDir).filter(isPostgres);
+  await waitUntil(() => server() !== undefined || orphans().length === 0, ALONE_MS);
+  const other = server();
+  if (other !== undefined) throw new Error(`another Postgres (pid ${other}) is already running on ${dataDir}`);
   for (const pid of orphans()) process.kill(pid, 'SIGKILL');
   await waitUntil(() => orphans().length === 0, 10_000);
-};
-
-/** Waits for a server that is on its way out; clears what a dead one left. */
-const clearLeftovers = async (dataDir: string): Promise<void> => {
-  const found = readPidFile(dataDir);
-  if (found) {
-    const leaving = () => readPidFile(dataDir)?.status === 'stopping';
-    if (isPostgres(found.pid) && leaving()) await waitUntil(() => !isPostgres(found.pid), 10_000);
-    if (isPostgres(found.pid)) throw new Error(`another Postgres (pid ${found.pid}) is already running on ${dataDir}`);
-  }
-  await endOrphans(dataDir);
   fs.rmSync(path.join(dataDir, 'postmaster.pid'), { force: true });
 };
 

@@ -64,17 +64,24 @@ test('a Postgres that was killed comes back at the same address with what was co
   expect(said).toEqual([]);
 });
 
-test('a session that outlives its killed postmaster is ended, and nothing else that works in the directory or is a Postgres', async () => {
+test('what outlives its killed postmaster is ended, and nothing else that works in the directory or is a Postgres', async () => {
   const { kept, started } = await keep('orphaned');
   const { dataDir, pid, url } = kept.current;
   const other = await startPostgres({ dataDir: path.join(base, 'another'), fast: true });
   onTestFinished(() => other.stop());
-  const bystander = spawn('sleep', ['600'], { cwd: dataDir, stdio: 'ignore' });
-  onTestFinished(() => void bystander.kill('SIGKILL'));
+  const sleeper = (argv0: string) => {
+    const child = spawn('sleep', ['600'], { argv0, cwd: dataDir, stdio: 'ignore' });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    return child;
+  };
+  const bystander = sleeper('sleep');
+  // As a session is called in the moment in which it is forked: by the name of its postmaster.
+  const newborn = sleeper('/usr/bin/postgres');
   const orphan = await frozenSession(url);
   process.kill(pid, 'SIGKILL');
   expect(await waitUntil(() => started.length === 2, 60_000)).toBe(true);
   expect(isAlive(orphan)).toBe(false);
+  expect(isAlive(newborn.pid ?? 0)).toBe(false);
   expect(await ask(url, 'select n from kept')).toEqual([{ n: 7 }]);
   expect(await ask(other.url, 'select 1 as n')).toEqual([{ n: 1 }]);
   expect(bystander.exitCode ?? bystander.signalCode).toBe(null);
