@@ -36,8 +36,10 @@ export interface ProxyCounters {
   bytesFromServer: number;
   /** Runs of bytes in one direction, over all connections: a question and its answer are two flights, or one round trip. */
   flights: number;
-  /** By {@link ProxyFaults.killSome}. */
+  /** By {@link ProxyFaults.killSome}; of these, between a statement and its answer, and between an answer and the next statement. */
   killed: number;
+  killedInFlight: number;
+  killedIdle: number;
 }
 /** Cut the connection when these bytes come by. They are not forwarded: `client` loses the question, `server` the answer. */
 export interface Cut {
@@ -57,6 +59,8 @@ export interface Kill {
   oneIn: number;
   withinMs: number;
   random: () => number;
+  /** Drawn with every statement and every answer instead, and from there on are the milliseconds: none is killed while it signs in. */
+  everyFlight?: boolean;
 }
 export interface ProxyFaults {
   /** Closes every WebSocket that is open. */
@@ -106,6 +110,8 @@ interface Tunnel {
   ws: WebSocket;
   tcp: net.Socket | undefined;
   lastFrom: 'client' | 'server' | undefined;
+  /** A statement has come by: what went before was signing in. */
+  asked: boolean;
 }
 interface FaultState {
   frozen: boolean;
@@ -125,6 +131,9 @@ const noFaults = (): FaultState => ({
   cuts: [],
   kill: null,
 });
+
+/** A client's message that begins a statement: Query or Parse. */
+const isStatement = (bytes: Buffer): boolean => bytes[0] === 0x51 || bytes[0] === 0x50;
 
 const later = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 const bytesOf = (data: RawData): Buffer =>
@@ -151,7 +160,18 @@ const mute = (ws: WebSocket): (() => void) => {
 export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonProxy> => {
   const tunnels = new Set<Tunnel>();
   const log: ProxyLogLine[] = [];
-  const counts = { opened: 0, closed: 0, openMax: 0, refused: 0, bytesFromClient: 0, bytesFromServer: 0, flights: 0, killed: 0 };
+  const counts: Omit<ProxyCounters, 'openNow'> = {
+    opened: 0,
+    closed: 0,
+    openMax: 0,
+    refused: 0,
+    bytesFromClient: 0,
+    bytesFromServer: 0,
+    flights: 0,
+    killed: 0,
+    killedInFlight: 0,
+    killedIdle: 0,
+  };
   let faults = noFaults();
   let held: (() => void)[] = [];
 
@@ -175,7 +195,11 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
 
   /** Counts bytes; false when a fault ate them and cut the connection. */
   const inspect = (tunnel: Tunnel, from: 'client' | 'server', bytes: Buffer): boolean => {
-    if (tunnel.lastFrom !== from) counts.flights += 1;
+    tunnel.asked ||= from === 'client' && isStatement(bytes);
+    if (tunnel.lastFrom !== from) {
+      counts.flights += 1;
+      if (tunnel.asked && faults.kill?.everyFlight) doom(tunnel, faults.kill);
+    }
     tunnel.lastFrom = from;
     counts[from === 'client' ? 'bytesFromClient' : 'bytesFromServer'] += bytes.length;
     const cut = faults.cuts.find((c) => c.left > 0 && c.from === from && bytes.includes(c.contains));
@@ -201,14 +225,16 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
   };
 
   /** Decides whether, when and how a new connection is to die. */
-  const doom = (tunnel: Tunnel): void => {
-    const { kill } = faults;
-    if (kill === null || kill.random() * kill.oneIn >= 1) return;
+  const doom = (tunnel: Tunnel, kill: Kill): void => {
+    if (kill.random() * kill.oneIn >= 1) return;
     const how = Math.floor(kill.random() * 4);
     setTimeout(() => {
-      if (!tunnels.has(tunnel)) return;
+      if (tunnel.ws.readyState !== tunnel.ws.OPEN || tunnel.tcp?.destroyed) return;
+      const moment = !tunnel.asked ? 'signing in' : tunnel.lastFrom === 'client' ? 'in flight' : 'idle';
       counts.killed += 1;
-      note(tunnel.id, 'fault', 'killed at random');
+      if (moment === 'in flight') counts.killedInFlight += 1;
+      if (moment === 'idle') counts.killedIdle += 1;
+      note(tunnel.id, 'fault', `killed at random, ${moment}`);
       if (how === 3) tunnel.tcp?.destroy();
       else drop(tunnel.ws, ([1000, 1001, 'reset'] as const)[how] ?? 'reset');
     }, kill.random() * kill.withinMs);
@@ -216,11 +242,11 @@ export const startNeonProxy = async (options: NeonProxyOptions): Promise<NeonPro
 
   /** Reads the startup packet, then joins the WebSocket to Postgres. */
   const open = (ws: WebSocket): void => {
-    const tunnel: Tunnel = { id: ++counts.opened, ws, tcp: undefined, lastFrom: undefined };
+    const tunnel: Tunnel = { id: ++counts.opened, ws, tcp: undefined, lastFrom: undefined, asked: false };
     tunnels.add(tunnel);
     counts.openMax = Math.max(counts.openMax, tunnels.size);
     note(tunnel.id, 'opened', '');
-    doom(tunnel);
+    if (faults.kill !== null && !faults.kill.everyFlight) doom(tunnel, faults.kill);
     let early = Buffer.alloc(0);
     let started = false;
 

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { writeJson } from './json-file.ts';
+import type { Stack } from './stack.ts';
 
 export interface Ready {
   url: string;
@@ -16,6 +17,19 @@ export interface Ready {
   /** The supervisor, ancestor of every process it started. */
   pid: number;
 }
+
+/** What there is to say of a system that runs in this process. */
+export const readyOf = (stack: Stack): Ready => ({
+  url: stack.url,
+  api_key: stack.apiKey,
+  admin_key: stack.adminKey,
+  agent_id: stack.agentId,
+  inbox_url: stack.inboxUrl,
+  phone_network_url: stack.phoneNetworkUrl,
+  sentry_url: stack.sentryUrl,
+  database_url: stack.databaseUrl,
+  pid: process.pid,
+});
 
 const fileIn = (dataDir: string): string => path.join(dataDir, 'ready.json');
 

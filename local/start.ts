@@ -3,7 +3,7 @@ import { ApiError } from './api-client.ts';
 import { runDemo } from './demo.ts';
 import { fromEnvironment } from './environment.ts';
 import { parseOptions, type StartOptions } from './options.ts';
-import { removeReady, writeReady } from './ready-file.ts';
+import { readyOf, removeReady, writeReady } from './ready-file.ts';
 import { type Stack, startStack } from './stack.ts';
 import { Interrupted, Unwind } from './unwind.ts';
 
@@ -32,19 +32,6 @@ const addresses = (stack: Stack): string[] => [
   '',
   'Ctrl-C ends everything.',
 ];
-
-const ready = (dataDir: string, stack: Stack): void =>
-  writeReady(dataDir, {
-    url: stack.url,
-    api_key: stack.apiKey,
-    admin_key: stack.adminKey,
-    agent_id: stack.agentId,
-    inbox_url: stack.inboxUrl,
-    phone_network_url: stack.phoneNetworkUrl,
-    sentry_url: stack.sentryUrl,
-    database_url: stack.databaseUrl,
-    pid: process.pid,
-  });
 
 /** A demo that cannot go on is said; the system stays up, so that one can look. */
 const demo = async (stack: Stack, csv: string | undefined, stopped: () => boolean): Promise<void> => {
@@ -93,7 +80,7 @@ const main = async (): Promise<void> => {
   try {
     const stack = await startStack({ ...options, variables, say, gaveUp: fail }, unwind);
     await unwind.add(() => removeReady(options.dataDir));
-    ready(options.dataDir, stack);
+    writeReady(options.dataDir, readyOf(stack));
     for (const line of [`Ready: ${stack.url}`, ...banner(options, stack)]) say(line);
     const { EMAIL_CAMPAIGN_SUMMARY_ENABLED: summaries = 'true' } = variables;
     if (summaries !== 'true') say('Summary mails are off: EMAIL_CAMPAIGN_SUMMARY_ENABLED is not "true".');

@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import type { CallRecord } from '../../local/phone-network/exchange.ts';
 import { allProcesses, commandOf } from '../../local/process-table.ts';
+import { disturbances } from './disturbances.ts';
 import { type CampaignOut, openScene, type Scene } from './scene.ts';
 import { compareLeads, compareMail, numbers } from './table.ts';
 import { familyOf } from '../support/system.ts';
@@ -80,21 +81,6 @@ const killThrice = async (scene: Scene, ids: readonly string[]): Promise<string[
   }
   boots.push(await bootOf(scene));
   return boots;
-};
-
-/** What the network's own log says it did to the webhooks: events lost, sent twice, and sent after a later one of their call. */
-const disturbances = (calls: readonly CallRecord[]) => {
-  const seen = { lost: 0, doubled: 0, overtaken: 0 };
-  for (const { events } of calls) {
-    const firsts = events.map(({ deliveries }) => deliveries[0]?.at);
-    for (const [i, { lost, deliveries }] of events.entries()) {
-      if (lost === 'dropped') seen.lost += 1;
-      // What was answered 2xx is not repeated: a second delivery is a double.
-      if (deliveries.length > 1 && deliveries[0].answer === 200) seen.doubled += 1;
-      if (firsts.slice(i + 1).some((later) => later !== undefined && later < (firsts[i] ?? ''))) seen.overtaken += 1;
-    }
-  }
-  return seen;
 };
 
 test('the same table when webhooks are lost, doubled and reordered, the provider queues, backends are terminated and workerd is killed', async () => {

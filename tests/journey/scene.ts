@@ -49,7 +49,8 @@ interface Page<T> {
 
 export interface Scene {
   ready: Ready;
-  started: Started;
+  /** The process that started it, ancestor of all the others, and what it printed. */
+  started: Pick<Started, 'pid' | 'output'>;
   dataDir: string;
   /** One request as the local account. @throws when it is not answered 2xx */
   api<T>(method: string, path: string, body?: unknown): Promise<T>;
@@ -66,6 +67,11 @@ export interface Scene {
   summaries(): Promise<MailOut[]>;
 }
 
+/** A scene whose system is a process of its own. */
+export interface StartedScene extends Scene {
+  started: Started;
+}
+
 const json = async <T>(answer: Response): Promise<T> => {
   const text = await answer.text();
   if (!answer.ok) throw new Error(`${answer.url} answered ${answer.status}: ${text.slice(0, 500)}`);
@@ -74,16 +80,16 @@ const json = async <T>(answer: Response): Promise<T> => {
 const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Starts it, with `npm start`'s own program; it ends with the calling test. */
-export const openScene = (...args: string[]): Promise<Scene> => openSceneIn(testDirectory('journey'), args);
+export const openScene = (...args: string[]): Promise<StartedScene> => openSceneIn(testDirectory('journey'), args);
 
 /** Kills the supervisor as nobody can prevent, and starts on the same data again. */
-export const reopenScene = async (scene: Scene, ...args: string[]): Promise<Scene> => {
+export const reopenScene = async (scene: StartedScene, ...args: string[]): Promise<StartedScene> => {
   scene.started.child.kill('SIGKILL');
   await scene.started.exited;
   return openSceneIn(scene.dataDir, args);
 };
 
-const openSceneIn = async (dataDir: string, args: readonly string[]): Promise<Scene> => {
+const openSceneIn = async (dataDir: string, args: readonly string[]): Promise<StartedScene> => {
   const started = startSystem(path.join(dataDir, 'data'), ['--port', '0', ...args]);
   onTestFinished(async () => {
     const { exitCode, signalCode } = started.child;
@@ -91,8 +97,11 @@ const openSceneIn = async (dataDir: string, args: readonly string[]): Promise<Sc
     await started.exited;
     fs.rmSync(dataDir, { recursive: true, force: true });
   }, 30_000);
-  const ready = await started.ready();
+  return { ...sceneOf({ ready: await started.ready(), started, dataDir }), started };
+};
 
+/** What an integrator does with a system that is up. */
+export const sceneOf = ({ ready, started, dataDir }: Pick<Scene, 'ready' | 'started' | 'dataDir'>): Scene => {
   /** A busy or restarting system answers 503 or not at all; an integrator asks again. */
   const api = async <T>(method: string, route: string, body?: unknown): Promise<T> => {
     const key = crypto.randomUUID();

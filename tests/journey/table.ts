@@ -60,8 +60,9 @@ export const mostAtOnce = async (scene: Scene, campaign: string): Promise<number
   return Math.max(...steps.map(([, step]) => (live += step)));
 };
 
+/** What stands beside a label; thousands are written with a comma. */
 const figure = (text: string, label: string): string | undefined =>
-  new RegExp(`^\\s*${label}\\s*:?\\s+(\\S.*?)\\s*$`, 'im').exec(text)?.[1];
+  new RegExp(`^\\s*${label}\\s*:?\\s+(\\S.*?)\\s*$`, 'im').exec(text)?.[1]?.replaceAll(',', '');
 
 interface Truth {
   leads: number;
@@ -69,6 +70,7 @@ interface Truth {
   reached: number;
   seconds: number;
   completed: number;
+  dispositions: Record<string, number>;
   hot: { name: string; phone: string; score: number }[];
 }
 
@@ -80,7 +82,8 @@ const truthOf = async (databaseUrl: string, campaign: string): Promise<Truth> =>
     const one = await client.query<Omit<Truth, 'hot'>>(
       `select count(*)::int as leads, count(*) filter (where attempts > 0)::int as dialled, count(*) filter (where status = 'reached')::int as reached,
          (select coalesce(sum(duration_seconds), 0)::float from ringleader.calls where campaign_id = $1 and disposition = 'completed') as seconds,
-         (select count(*)::int from ringleader.calls where campaign_id = $1 and disposition = 'completed') as completed
+         (select count(*)::int from ringleader.calls where campaign_id = $1 and disposition = 'completed') as completed,
+         (select jsonb_object_agg(disposition, n) from (select disposition, count(*) as n from ringleader.calls where campaign_id = $1 and disposition is not null group by 1) d) as dispositions
        from ringleader.leads where campaign_id = $1`,
       [campaign],
     );
@@ -107,7 +110,11 @@ export const compareMail = async (scene: Scene, campaign: string): Promise<MailO
   expect(figure(mail.TextBody, 'Leads')).toBe(String(truth.leads));
   expect(figure(mail.TextBody, 'Reached')).toBe(String(truth.reached));
   expect(figure(mail.TextBody, 'Success rate')).toBe(`${Math.round((100 * truth.reached) / truth.dialled)}%`);
-  expect(mail.TextBody).toContain((Math.round((truth.seconds / truth.completed / 60) * 10) / 10).toFixed(1));
+  expect(figure(mail.TextBody, 'Average minutes')).toBe(
+    (Math.round((truth.seconds / truth.completed / 60) * 10) / 10).toFixed(1),
+  );
+  const said = Object.keys(truth.dispositions).map((name) => [name, figure(mail.TextBody, name.replace('_', ' '))]);
+  expect(said).toEqual(Object.entries(truth.dispositions).map(([name, n]) => [name, String(n)]));
   const [csv] = mail.Attachments;
   const text = Buffer.from(csv.Content, 'base64').toString('utf8');
   expect(text.charCodeAt(0)).toBe(0xfeff);

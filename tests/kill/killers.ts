@@ -1,49 +1,59 @@
-/** What kills: Postgres with all its processes, and the runtime of the worker; each keeps a log of what it killed. */
+/** What kills: Postgres, in three ways, and the runtime of the worker; each keeps a log of what it killed. */
 import path from 'node:path';
 import { runningPostgres } from '../../local/postgres.ts';
-import { commandOf, isSame, type KnownProcess } from '../../local/process-table.ts';
+import { commandOf, isSame, know, type KnownProcess } from '../../local/process-table.ts';
 import type { Scene } from '../journey/scene.ts';
 import { familyOf } from '../support/system.ts';
 
 export interface Kill {
   /** Real milliseconds since 1970. */
   at: number;
+  /** How it was done. */
+  how: string;
   /** The process whose death is counted. */
   pid: number;
-  /** How many died with it, itself included. */
+  /** How many were killed with it, itself included. */
   processes: number;
 }
 
 export interface Killer {
   readonly log: readonly Kill[];
-  /** Lets it kill no more; resolves when its last kill is done. */
+  /** Lets it kill no more; resolves when its last kill is done. @throws when it could not go on */
   stop(): Promise<void>;
 }
+
+/** Real milliseconds, from and to. */
+export type Pause = readonly [number, number];
+
+/** Whom to kill now, first the one that is counted; none when it is not the moment. */
+type Aim = () => { how: string; victims: readonly KnownProcess[] } | undefined;
 
 /** Real milliseconds that a wrangler started anew is left in peace: the supervisor gives up after five that lived less than 15 s. */
 const LONG_LIFE_MS = 16_000;
 
 const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const between = ([from, to]: readonly [number, number]): number => from + Math.random() * (to - from);
+const between = ([from, to]: Pause): number => from + Math.random() * (to - from);
 
-/** Ends them as nobody can prevent; answers which were alive to be ended. */
-const kill = (victims: readonly KnownProcess[]): number[] =>
-  victims.filter(isSame).map(({ pid }) => {
-    process.kill(pid, 'SIGKILL');
+/** Sends a signal to those that live; answers which. */
+const signal = (targets: readonly KnownProcess[], name: NodeJS.Signals): number[] =>
+  targets.filter(isSame).map(({ pid }) => {
+    process.kill(pid, name);
     return pid;
   });
 
-/** Kills whenever `aim` names victims, then lets `pause` real milliseconds pass. The first victim is the one that is counted. */
-const killer = (aim: () => readonly KnownProcess[], pause: readonly [number, number]): Killer => {
+/** Kills whenever there is somebody to kill, as nobody can prevent, then lets a pause pass. */
+const killer = (aim: Aim, pause: Pause): Killer => {
   const log: Kill[] = [];
   const over = new AbortController();
   const loop = (async () => {
     while (!over.signal.aborted) {
-      const [pid, ...others] = kill(aim());
-      if (pid !== undefined) log.push({ at: Date.now(), pid, processes: 1 + others.length });
+      const { how, victims } = aim() ?? { how: '', victims: [] };
+      const [pid, ...others] = signal(victims, 'SIGKILL');
+      if (pid !== undefined) log.push({ at: Date.now(), how, pid, processes: 1 + others.length });
       await nap(pid === undefined ? 100 : between(pause));
     }
   })();
+  loop.catch(() => undefined); // told by stop()
   return {
     log,
     async stop() {
@@ -53,15 +63,26 @@ const killer = (aim: () => readonly KnownProcess[], pause: readonly [number, num
   };
 };
 
-/** Kills the postmaster and every backend at once, as a power cut would; the supervisor starts it again and it recovers from its log. */
-export const killPostgres = (scene: Scene, pause: readonly [number, number]): Killer =>
-  killer(() => {
+/**
+ * Kills the postmaster, in turns: with all its processes at once, as a power cut would; alone; and alone while one of its processes
+ * is stuck and outlives it. Each time the supervisor starts it again and it recovers from its log.
+ */
+export const killPostgres = (scene: Scene, pause: Pause): Killer => {
+  let turn = 0;
+  return killer(() => {
     const postmaster = runningPostgres(path.join(scene.dataDir, 'data', 'postgres'));
-    if (postmaster === undefined) return [];
-    // Stopped first, so that it forks none that is not counted: a backend left alone waits for ever for a lock that a killed one held.
+    if (postmaster === undefined) return undefined;
+    turn += 1;
+    if (turn % 3 === 1) return { how: 'alone', victims: [know(postmaster)] };
+    // Stopped first, so that it forks none that is not counted.
     process.kill(postmaster, 'SIGSTOP');
-    return familyOf(postmaster);
+    const family = familyOf(postmaster);
+    if (turn % 3 === 2) return { how: 'with all its processes', victims: family };
+    const [, ...children] = family;
+    signal(children.slice(-1), 'SIGSTOP');
+    return { how: 'leaving one stuck', victims: family.slice(0, 1) };
   }, pause);
+};
 
 const wranglerOf = (scene: Scene): KnownProcess | undefined =>
   familyOf(scene.started.pid).find(({ pid }) => /wrangler\.js dev/.test(commandOf(pid)));
@@ -70,20 +91,22 @@ const wranglerOf = (scene: Scene): KnownProcess | undefined =>
  * Kills workerd: mostly the process that runs the worker, which wrangler brings back by itself; every tenth time the one that listens
  * too, after which the supervisor starts wrangler anew.
  */
-export const killWorkerd = (scene: Scene, pause: readonly [number, number]): Killer => {
+export const killWorkerd = (scene: Scene, pause: Pause): Killer => {
   const first = wranglerOf(scene)?.pid;
   const known = new Map<number, number>();
   let turn = 0;
   return killer(() => {
     const wrangler = wranglerOf(scene)?.pid;
-    if (wrangler === undefined) return [];
+    if (wrangler === undefined) return undefined;
     if (!known.has(wrangler)) known.set(wrangler, Date.now());
-    if (wrangler !== first && Date.now() - known.get(wrangler)! < LONG_LIFE_MS) return [];
+    if (wrangler !== first && Date.now() - known.get(wrangler)! < LONG_LIFE_MS) return undefined;
     const runtimes = familyOf(wrangler)
       .filter(({ pid }) => /workerd serve/.test(commandOf(pid)))
       .toSorted((a, b) => a.pid - b.pid);
-    if (runtimes.length < 2) return [];
+    if (runtimes.length < 2) return undefined;
     turn += 1;
-    return turn % 10 === 0 ? runtimes : runtimes.slice(-1);
+    return turn % 10 === 0
+      ? { how: 'with the one that listens', victims: runtimes }
+      : { how: 'alone', victims: runtimes.slice(-1) };
   }, pause);
 };
