@@ -18,26 +18,6 @@ export interface Ran {
 
 /** Tables whose rows are told; the others follow from them. */
 const TOLD = ['accounts', 'agents', 'campaigns', 'leads', 'calls', 'imports', 'suppressions', 'notifications'];
-/** In this order every row can be removed. */
-const EMPTIED = [
-  'refills',
-  'call_events',
-  'call_results',
-  'calls',
-  'leads',
-  'import_errors',
-  'imports',
-  'campaign_zones',
-  'notifications',
-  'campaigns',
-  'suppressions',
-  'idempotency_keys',
-  'agents',
-  'notification_preferences',
-  'api_keys',
-  'accounts',
-];
-
 const TELL = `
   create schema simulation;
   grant usage on schema simulation to ringleader_app, ringleader_system;
@@ -81,10 +61,18 @@ export const openSimDatabase = async (url: string, appConfig: ClientConfig): Pro
     const [, table, operation, row] = /^(\w+) (INSERT|UPDATE|DELETE) (.*)$/s.exec(message) ?? [];
     if (table && row) changes.push({ table, row: JSON.parse(row) as Change['row'], removed: operation === 'DELETE' });
   });
-  const { rows: sequences } = await owner.query<{ reset: string }>(
-    `select 'select ' || string_agg(format('setval(%L, 1, false)', oid::regclass), ', ') as reset from pg_class where relnamespace = 'ringleader'::regnamespace and relkind = 'S'`,
-  );
-  const emptied = `set session_replication_role = replica; ${EMPTIED.map((name) => `delete from ringleader.${name}`).join('; ')}; set session_replication_role = origin; ${sequences[0].reset}`;
+  const named = async (kind: 'r' | 'S', written: string): Promise<string> => {
+    const found = `select string_agg(${written}, '; ' order by relname) as all from pg_class where relnamespace = 'ringleader'::regnamespace and relkind = '${kind}'`;
+    const { rows } = await owner.query<{ all: string }>(found);
+    return rows[0].all;
+  };
+  const emptied = [
+    'set session_replication_role = replica', // nothing is told, and any order will do
+    await named('r', "format('delete from %s', oid::regclass)"),
+    'set session_replication_role = origin',
+    await named('S', "format('select setval(%L, 1, false)', oid::regclass)"),
+  ].join('; ');
+  const cleared = `vacuum ${(await named('r', 'oid::regclass::text')).replaceAll(';', ',')}`;
   let seeds = 0;
   return {
     async run(verb, text, params) {
@@ -99,7 +87,7 @@ export const openSimDatabase = async (url: string, appConfig: ClientConfig): Pro
     async empty() {
       await owner.query(emptied);
       seeds += 1;
-      if (seeds % CLEARED_EVERY === 0) await owner.query(`vacuum ${EMPTIED.map((name) => `ringleader.${name}`).join(', ')}`);
+      if (seeds % CLEARED_EVERY === 0) await owner.query(cleared);
     },
     async close() {
       await app.end();

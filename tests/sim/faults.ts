@@ -15,6 +15,7 @@ const STRENGTH = {
   worker_killed: 0.08,
   worker_stalled: 0.05,
   worker_stalled_at_fence: 0.2,
+  worker_of_old_version: 0.1,
   clock_skew: 1,
   sleeper_failed: 0.2,
   // The crons

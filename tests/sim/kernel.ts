@@ -23,6 +23,8 @@ export interface Invocation {
   parked: number;
   /** Nothing in it goes on before this instant. */
   stalledUntil: number;
+  /** Of the version before: the schema no longer has some of its verbs. */
+  old: boolean;
   /** Requests that left it, a database connection counting once. */
   subrequests: number;
   /** Connections open at this moment, and the most at once. */

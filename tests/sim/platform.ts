@@ -110,6 +110,7 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
     skew: kernel.faults.hit('clock_skew') ? Math.round(kernel.random.between(-20, 20) * SECOND) : 0,
     dead: false,
     parked: 0,
+    old: kernel.faults.hit('worker_of_old_version'),
     stalledUntil: 0,
     subrequests: 0,
     connections: 0,

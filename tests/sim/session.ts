@@ -29,9 +29,14 @@ export interface Shared {
   ledger: Ledger;
   /** Until then the server accepts no write. */
   readOnlyUntil: number;
+  /** Verbs → whether an upgrade of the schema has changed them, so that a worker of the version before cannot call them. */
+  changed: Map<string, boolean>;
   /** Statements that ran. */
   statements: number;
 }
+
+/** Of the verbs, how many an upgrade changes. */
+const CHANGED = 0.3;
 
 const lost = (): Error => new Error('Connection terminated unexpectedly');
 const serverError = (code: string, message: string): Error => Object.assign(new Error(message), { code, severity: 'ERROR' });
@@ -121,6 +126,7 @@ export class SimSession implements VerbRunner {
     const { kernel, ledger, database } = this.#shared;
     const { name } = this.#invocation;
     if (kernel.strikes('db_lost_before', this.#invocation)) throw lost();
+    if (this.#invocation.old && this.#isChanged(verb)) throw serverError('42883', 'function does not exist');
     if (!READING.test(verb)) {
       if (kernel.strikes('db_read_only', this.#invocation))
         this.#shared.readOnlyUntil = kernel.now + kernel.random.between(5, 60) * SECOND;
@@ -143,6 +149,12 @@ export class SimSession implements VerbRunner {
     if (verb === 'fence_calls' && kernel.strikes('worker_stalled_at_fence', this.#invocation)) kernel.stall(this.#invocation);
     if (kernel.strikes('db_ack_lost', this.#invocation)) throw lost();
     return JSON.parse(ran.text);
+  }
+
+  #isChanged(verb: string): boolean {
+    const { changed, kernel } = this.#shared;
+    if (!changed.has(verb)) changed.set(verb, kernel.random.chance(CHANGED));
+    return changed.get(verb)!;
   }
 
   #judge(verb: string, params: readonly unknown[], text: string): void {

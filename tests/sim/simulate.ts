@@ -216,7 +216,7 @@ export interface Played {
 /** Plays a scenario on an emptied database. Never throws for what the product does: that is a violation. */
 export const play = async (database: SimDatabase, { seed, kernel, scenario, foul, fateOf }: Play): Promise<Played> => {
   const ledger = new Ledger(kernel, scenario.systemCap);
-  const shared: Shared = { kernel, database, ledger, readOnlyUntil: 0, statements: 0 };
+  const shared: Shared = { kernel, database, ledger, readOnlyUntil: 0, changed: new Map(), statements: 0 };
   const world = new PhoneWorld(kernel, scenario.answersWithin, fateOf && ((dial) => fateOf(dial, ledger)));
   const mails = new MailWorld(kernel);
   const platform = createPlatform({ shared, world, mails, config: configOf(scenario.systemCap) });
