@@ -2013,7 +2013,7 @@ begin
     reasons := reasons || ringleader.why('not_started', format('The campaign starts at %s.', ringleader.iso(k.starts_at)));
   end if;
   if not v_open then return; end if;
-  next_at := greatest(p_now, p_lead.next_attempt_at, k.starts_at);
+  next_at := greatest(p_now, p_lead.next_attempt_at, k.starts_at, case when a.calls_per_second is not null then a.pace_at end, case when k.calls_per_second is not null then k.pace_at end);
   if p_lead.next_attempt_at > p_now then
     reasons := reasons || ringleader.why('waiting_for_retry',
       format('The last call ended %s; the next attempt is due at %s.', coalesce(p_lead.disposition, 'without a result'), ringleader.iso(p_lead.next_attempt_at)));

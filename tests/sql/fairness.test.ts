@@ -96,6 +96,33 @@ describe('fairness as numbers (class 16)', () => {
     expect(each).toEqual([3, 3, 3, 3]);
   });
 
+  test('direct calls go before all campaigns, within the caps, and leave the rest to them (class 15)', async () => {
+    const big = await running(5000, 4);
+    const other = await running(10, 4);
+    for (let n = 0; n < 6; n += 1)
+      await verbs.requestDirectCall(big.account, now(), randomUUID(), big.agent, phones(1, 50_000 + n)[0], null, {});
+    const kinds = async (): Promise<Record<string, number>> => {
+      const { calls } = await verbs.claimCalls(now(), randomUUID(), 100, 6);
+      const owners = new Map([
+        [big.account, 'big'],
+        [other.account, 'other'],
+      ]);
+      const counts: Record<string, number> = {};
+      for (const { account_id, kind } of calls) {
+        const key = `${owners.get(account_id)} ${kind}`;
+        counts[key] = (counts[key] ?? 0) + 1;
+      }
+      return counts;
+    };
+    expect(await kinds()).toEqual({ 'big direct': 4, 'other campaign': 2 });
+    await allEnd();
+    const { 'big direct': direct, ...campaigns } = await kinds();
+    expect(direct).toBe(2);
+    expect(campaigns).toEqual({ 'big campaign': 1, 'other campaign': 3 });
+    await allEnd();
+    expect(await kinds()).toEqual({ 'big campaign': 3, 'other campaign': 3 });
+  });
+
   test('a cap lowered below the live calls gives nothing until they are fewer; a paused campaign gives nothing at all', async () => {
     const one = await running(40, 10);
     expect(await claim(100, 100)).toEqual(new Map([[one.account, 10]]));

@@ -1,0 +1,171 @@
+/** Explain says why a lead is not dialled, and a claim of the same moment agrees. */
+import { randomUUID } from 'node:crypto';
+import { afterEach, expect, test } from 'vitest';
+import { EXPLAIN_CODES } from '../../lib/contract.ts';
+import { testDatabase } from '../support/database.ts';
+import { createEngine, phones } from '../support/engine.ts';
+
+const db = await testDatabase();
+const engine = createEngine(db);
+const { verbs, now } = engine;
+afterEach(() => engine.reset());
+
+const HOUR = 60 * 60_000;
+const later = (hours: number): string => new Date(now().getTime() + hours * HOUR).toISOString();
+const SHUT = { days: [1, 2, 3, 4, 5], start: '14:00', end: '18:00' };
+const SYSTEM_CAP = 2;
+
+interface Scene {
+  account: string;
+  agent: string;
+  campaign: string;
+  leads: string[];
+}
+const running = async (n: number, fields: object = {}, cap = 10, timezone?: string): Promise<Scene> => {
+  const owner = await engine.account({ cap });
+  const campaign = await engine.campaign(owner, fields);
+  const leads = await engine.leads(owner.account, campaign, phones(n), timezone);
+  await verbs.startCampaign(owner.account, now(), campaign);
+  return { ...owner, campaign, leads };
+};
+const endOf = async (scene: Scene, status: 'busy' | 'completed'): Promise<void> => {
+  const [call] = await engine.place(1);
+  await engine.tell(scene, call.call_id, status);
+};
+
+/** What stands in the way of the last lead of the scene, and from when on it does not; null: no such moment, or nobody knows it. */
+const REASONS: Record<string, [scene: () => Promise<Scene>, next: string | null]> = {
+  campaign_not_active: [
+    async () => {
+      const scene = await running(1);
+      await verbs.pauseCampaign(scene.account, now(), scene.campaign);
+      return scene;
+    },
+    null,
+  ],
+  not_started: [() => running(1, { starts_at: later(3) }), later(3)],
+  ended: [
+    async () => {
+      const scene = await running(1, { ends_at: later(1) });
+      engine.pass(61);
+      return scene;
+    },
+    null,
+  ],
+  outside_campaign_window: [() => running(1, { window: SHUT }), later(4)],
+  unknown_timezone: [() => running(1, {}, 10, 'Nowhere/Land'), null],
+  suppressed: [
+    async () => {
+      const scene = await running(1);
+      await verbs.addSuppressions(scene.account, now(), [{ phone: phones(1)[0], reason: null }]);
+      return scene;
+    },
+    null,
+  ],
+  waiting_for_retry: [
+    async () => {
+      const scene = await running(1, { retry: { busy_minutes: 120 } });
+      await endOf(scene, 'busy');
+      return scene;
+    },
+    later(2),
+  ],
+  attempts_used: [
+    async () => {
+      const scene = await running(1, { retry: { max_attempts: 1 } });
+      await endOf(scene, 'busy');
+      return scene;
+    },
+    null,
+  ],
+  number_in_call: [
+    async () => {
+      const scene = await running(1);
+      const twin = await engine.campaign(scene);
+      const leads = await engine.leads(scene.account, twin, phones(1));
+      await engine.place(1);
+      await verbs.startCampaign(scene.account, now(), twin);
+      return { ...scene, campaign: twin, leads };
+    },
+    later(0),
+  ],
+  campaign_cap: [
+    async () => {
+      const scene = await running(2, { max_concurrent_calls: 1 });
+      await engine.place(1);
+      return scene;
+    },
+    later(0),
+  ],
+  account_cap: [
+    async () => {
+      const scene = await running(2, {}, 1);
+      await engine.place(1);
+      return scene;
+    },
+    later(0),
+  ],
+  system_cap: [
+    async () => {
+      await running(SYSTEM_CAP);
+      await engine.place(SYSTEM_CAP);
+      return running(1);
+    },
+    later(0),
+  ],
+  pace: [
+    async () => {
+      const scene = await running(2, { calls_per_second: 0.01 });
+      await engine.place(1);
+      return scene;
+    },
+    later(100 / 3600),
+  ],
+  provider_paused: [
+    async () => {
+      const scene = await running(1);
+      const [call] = await engine.claim(1);
+      await verbs.fenceCalls(scene.account, now(), randomUUID(), [call.call_id]);
+      const refused = { call_id: call.call_id, outcome: 'refused', refusal: 'account', reason: '402' } as const;
+      await verbs.recordCalls(scene.account, now(), [refused]);
+      return scene;
+    },
+    null,
+  ],
+  lead_final: [
+    async () => {
+      const scene = await running(2);
+      await endOf(scene, 'completed');
+      return { ...scene, leads: scene.leads.slice(0, 1) };
+    },
+    null,
+  ],
+};
+/** Of a later stage. */
+const NOT_YET = ['outside_legal_hours', 'frequency_limit'];
+
+const explain = async ({ account, leads }: Scene) => (await verbs.explainLead(account, now(), leads.at(-1)!, SYSTEM_CAP))!;
+const claimed = async ({ leads }: Scene): Promise<boolean> =>
+  (await engine.claim(100, SYSTEM_CAP)).some(({ lead_id }) => lead_id === leads.at(-1));
+
+test('every reason that there is so far is tried', () => {
+  expect([...Object.keys(REASONS), ...NOT_YET].toSorted()).toEqual([...EXPLAIN_CODES].toSorted());
+});
+
+test.each(Object.entries(REASONS))(
+  '%s is told, with the moment from which it no longer holds, and the claim agrees',
+  async (code, [make, next]) => {
+    const scene = await make();
+    const { dialable, reasons, next_eligible_at } = await explain(scene);
+    expect(dialable).toBe(false);
+    expect(reasons.map((reason) => reason.code)).toContain(code);
+    expect(next_eligible_at).toBe(next);
+    expect(await claimed(scene)).toBe(false);
+  },
+);
+
+test('a lead that nothing stands in the way of is dialable now, and claimed', async () => {
+  const scene = await running(1);
+  expect(await explain(scene)).toEqual({ dialable: true, reasons: [], next_eligible_at: now().toISOString() });
+  expect(await claimed(scene)).toBe(true);
+});
