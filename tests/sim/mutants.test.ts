@@ -5,8 +5,8 @@ import { MUTANTS, type Mutant } from './mutants.ts';
 import { checkPlaces } from './mutate.ts';
 import { startServer, type Server } from './server.ts';
 
-/** Seconds on a machine of its own. */
-vi.setConfig({ testTimeout: 600_000, hookTimeout: 120_000 });
+/** A minute or two on a machine of its own. */
+vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 120_000 });
 
 let server: Server & { stop(): Promise<void> };
 /** Runs of other suites, which wait more than they work: all begin at once, beside the simulations. */

@@ -36,7 +36,7 @@ const REPEATS = [1, 5, 30, 120];
 const UNANSWERED = 30 * SECOND;
 const HORIZON = 30 * DAY;
 /** Statements after which a seed is taken for one that never rests. */
-const RESTLESS = 40_000;
+const RESTLESS = 15_000;
 /** Times that people come back to what stopped in calm weather. */
 const MENDS = 20;
 

@@ -6,8 +6,8 @@ import { figuresOf, neverFired, neverSeen, told } from './figures.ts';
 import { startServer, type Server } from './server.ts';
 import type { Outcome } from './simulate.ts';
 
-/** Seconds on a machine of its own. */
-vi.setConfig({ testTimeout: 600_000, hookTimeout: 120_000 });
+/** A minute or two on a machine of its own. */
+vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 120_000 });
 
 /** Seeds that are always played; and what is played on, so many at a time, until every fault and every transition has occurred. */
 const SEEDS = 100;
