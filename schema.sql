@@ -9,7 +9,9 @@
 --   * Account verbs take the account first and set it for their transaction (`enter`); row-level security does the rest.
 --     System verbs run as `ringleader_system` (SECURITY DEFINER); `lib/verbs.ts` lists them and a test compares.
 --   * Time, ids and randomness are parameters. No statement reads the clock.
---   * A slot is a row of `calls` with `reserved_at` and without `released_at`: there is no counter that could drift.
+--   * A slot is a row of `open_calls` that holds one: there is no counter that could drift.
+--   * What moves while a lead is dialled stands in no index of the big tables, so that their updates write no index entry (heap-only
+--     tuples), and a domain takes the place of a check, which every statement would parse anew (docs/adr/0014).
 --   * Lock order: call, lead, campaign.
 
 -- ================================================================ roles and schema
@@ -34,6 +36,16 @@ grant usage on schema ringleader to ringleader_app, ringleader_system;
 grant create on schema ringleader to ringleader_system; -- needed to receive functions; taken back at the end
 
 -- ================================================================ tables
+
+do $$
+begin
+  if to_regtype('ringleader.lead_status') is null then
+    create domain ringleader.lead_status as text check (value in ('waiting', 'calling', 'reached', 'unreached', 'suppressed', 'invalid', 'expired', 'canceled'));
+    create domain ringleader.temperature as text check (value in ('hot', 'warm', 'cold'));
+    create domain ringleader.call_kind as text check (value in ('campaign', 'direct'));
+    create domain ringleader.call_direction as text check (value in ('outbound', 'inbound')); -- inbound: a lead called back
+  end if;
+end $$;
 
 create table if not exists ringleader.accounts (
   id uuid primary key,
@@ -151,15 +163,15 @@ create table if not exists ringleader.leads (
   email text,
   company text,
   timezone text,                                           -- as given; null: the campaign's
-  zone text not null generated always as (coalesce(timezone, '')) stored, -- its lane in campaign_zones
+  zone text not null default '',                           -- its lane in campaign_zones: the time zone, or '' for the campaign's
   variables jsonb not null default '{}',
-  status text not null check (status in ('waiting', 'calling', 'reached', 'unreached', 'suppressed', 'invalid', 'expired', 'canceled')),
+  status ringleader.lead_status not null,
   disposition text,
-  attempts int not null default 0,                         -- dials that counted
-  next_attempt_at timestamptz,
+  attempts int not null default 0,                         -- dials that counted, the one under way included
+  next_attempt_at timestamptz,                             -- of those that wait, and only of those: the queue
   call_id uuid,                                            -- the latest attempt
   score double precision,
-  temperature text check (temperature in ('hot', 'warm', 'cold')),
+  temperature ringleader.temperature,
   evidence text,
   scored_attempt int,                                      -- which attempt gave the score
   scored_call uuid,
@@ -169,15 +181,14 @@ create table if not exists ringleader.leads (
   import_id uuid,
   import_row int,
   created_at timestamptz not null,
-  unique (campaign_id, phone)
+  unique (campaign_id, phone),
+  constraint leads_queue check ((status = 'waiting') = (next_attempt_at is not null))
 ) with (fillfactor = 80);
-create index if not exists leads_queue on ringleader.leads (campaign_id, zone, next_attempt_at, seq) where status = 'waiting';
-create index if not exists leads_status on ringleader.leads (campaign_id, status);
+create index if not exists leads_due on ringleader.leads (campaign_id, zone, next_attempt_at, seq) where next_attempt_at is not null;
 create index if not exists leads_list on ringleader.leads (campaign_id, seq);
-create index if not exists leads_score on ringleader.leads (campaign_id, (temperature = 'hot') desc nulls last, score desc nulls last, seq);
+create index if not exists leads_scored on ringleader.leads (campaign_id, (temperature = 'hot') desc, score desc nulls last, seq) where temperature is not null;
 create index if not exists leads_phone on ringleader.leads (account_id, phone);
 create index if not exists leads_hot_notice on ringleader.leads (hot_notice_id) where hot_notice_id is not null;
-create index if not exists leads_import on ringleader.leads (import_id, import_row);
 
 create table if not exists ringleader.imports (
   id uuid primary key,
@@ -207,8 +218,8 @@ create table if not exists ringleader.calls (
   id uuid primary key,                                     -- the attempt id the provider is given and echoes
   account_id uuid not null,
   seq bigint generated always as identity,
-  kind text not null check (kind in ('campaign', 'direct')),
-  direction text not null default 'outbound' check (direction in ('outbound', 'inbound')), -- inbound: a lead called back
+  kind ringleader.call_kind not null,
+  direction ringleader.call_direction not null default 'outbound',
   campaign_id uuid,
   lead_id uuid,
   agent_id uuid not null,
@@ -241,18 +252,42 @@ create table if not exists ringleader.calls (
   reason text,
   created_at timestamptz not null
 ) with (fillfactor = 70);
-create index if not exists calls_slots on ringleader.calls (account_id, campaign_id) where reserved_at is not null and released_at is null;
-create unique index if not exists calls_one_per_number on ringleader.calls (account_id, phone) where reserved_at is not null and released_at is null;
--- No index names status, look_at or lease_until: what moves while a call is on the line must touch none of them.
-create index if not exists calls_under_way on ringleader.calls (account_id) where ended_at is null and due_at is null;
-create unique index if not exists calls_provider on ringleader.calls (account_id, provider, provider_call_id) where provider_call_id is not null;
+-- No index names what moves while a call is on the line, save that an analysis may be waited for.
 create index if not exists calls_waiting on ringleader.calls (account_id, seq) where due_at is not null;
-create index if not exists calls_claimed on ringleader.calls (claim_id) where reserved_at is not null and released_at is null;
 create index if not exists calls_account on ringleader.calls (account_id, seq);
 create index if not exists calls_campaign on ringleader.calls (campaign_id, seq);
-create index if not exists calls_ended on ringleader.calls (campaign_id, ended_at) where disposition is not null;
 create index if not exists calls_lead on ringleader.calls (lead_id, attempt);
 create index if not exists calls_analysis on ringleader.calls (campaign_id) where analysis_due_at is not null;
+
+-- Calls from their reservation, or a call back's first event, to their end. One that holds a slot is a live call.
+create table if not exists ringleader.open_calls (
+  call_id uuid primary key,
+  account_id uuid not null,
+  campaign_id uuid,
+  phone text not null,
+  claim_id uuid,
+  slot boolean not null                                    -- false once the line is free, and of a call back
+) with (fillfactor = 50);
+create index if not exists open_calls_campaign on ringleader.open_calls (account_id, campaign_id);
+create unique index if not exists open_calls_number on ringleader.open_calls (account_id, phone) where slot;
+
+-- What a provider calls our calls.
+create table if not exists ringleader.provider_calls (
+  account_id uuid not null,
+  provider_call_id text not null,
+  provider text not null,
+  call_id uuid not null,
+  primary key (account_id, provider_call_id, provider)
+);
+
+-- Calls that failed or ended unknown: what the breaker looks at.
+create table if not exists ringleader.failed_calls (
+  call_id uuid primary key,
+  account_id uuid not null,
+  campaign_id uuid not null,
+  ended_at timestamptz not null
+);
+create index if not exists failed_calls_campaign on ringleader.failed_calls (campaign_id, ended_at);
 
 -- Who refills the free slots of an account at this moment: one invocation, until then at the latest.
 create table if not exists ringleader.refills (
@@ -293,7 +328,7 @@ create table if not exists ringleader.call_events (
   unique (agent_id, event_key)
 );
 create index if not exists call_events_call on ringleader.call_events (call_id, seq);
-create index if not exists call_events_parked on ringleader.call_events (agent_id, provider_call_id) where fate = 'parked';
+create index if not exists call_events_open on ringleader.call_events (agent_id, provider_call_id) where fate in ('parked', 'unknown');
 
 create table if not exists ringleader.suppressions (
   account_id uuid not null,
@@ -354,7 +389,7 @@ alter table ringleader.accounts add column if not exists window_rev int not null
 alter table ringleader.campaigns add column if not exists window_rev int not null default 0;
 alter table ringleader.campaign_zones add column if not exists window_rev int not null default 0;
 alter table ringleader.leads add column if not exists called_back_at timestamptz;
-alter table ringleader.calls add column if not exists direction text not null default 'outbound' check (direction in ('outbound', 'inbound'));
+alter table ringleader.calls add column if not exists direction ringleader.call_direction not null default 'outbound';
 alter table ringleader.call_results add column if not exists saved_at timestamptz;
 alter table ringleader.call_results add column if not exists reasons jsonb;
 alter table ringleader.notifications add column if not exists agent_id uuid;
@@ -363,19 +398,48 @@ alter table ringleader.call_events add column if not exists repeats int not null
 alter table ringleader.call_events add column if not exists repeated_at timestamptz;
 alter table ringleader.call_events add column if not exists repeat_of uuid;
 alter table ringleader.call_events add column if not exists replay_of uuid;
--- A lead may call back while a call to it is under way.
-drop index if exists ringleader.calls_one_per_lead;
-create unique index if not exists calls_one_dial_per_lead on ringleader.calls (lead_id) where ended_at is null and lead_id is not null and direction = 'outbound';
-create index if not exists calls_back on ringleader.calls (campaign_id) where ended_at is null and direction = 'inbound';
 create index if not exists call_results_kept on ringleader.call_results (saved_at);
 create index if not exists call_events_with_payload on ringleader.call_events (received_at) where payload is not null;
-create index if not exists call_events_without_payload on ringleader.call_events (received_at) where payload is null;
-create index if not exists call_events_unknown on ringleader.call_events (account_id) where fate = 'unknown';
-drop index if exists ringleader.calls_look, ringleader.calls_direct, ringleader.calls_claim;
+create index if not exists call_events_received on ringleader.call_events using brin (received_at);
+-- What stood in indexes of calls until then has tables of its own; the last of those indexes says that it is still to be moved there.
+do $$
+begin
+  if to_regclass('ringleader.calls_provider') is not null then
+    insert into ringleader.open_calls (call_id, account_id, campaign_id, phone, claim_id, slot)
+    select c.id, c.account_id, c.campaign_id, c.phone, c.claim_id, c.reserved_at is not null and c.released_at is null
+    from ringleader.calls c where c.ended_at is null and c.due_at is null;
+    insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id)
+    select c.account_id, c.provider_call_id, c.provider, c.id from ringleader.calls c where c.provider_call_id is not null;
+    insert into ringleader.failed_calls (call_id, account_id, campaign_id, ended_at)
+    select c.id, c.account_id, c.campaign_id, c.ended_at from ringleader.calls c where c.campaign_id is not null and c.disposition in ('failed', 'unknown') and c.ended_at is not null;
+  end if;
+end $$;
+drop index if exists ringleader.calls_look, ringleader.calls_direct, ringleader.calls_claim, ringleader.calls_slots, ringleader.calls_one_per_number, ringleader.calls_under_way,
+  ringleader.calls_provider, ringleader.calls_claimed, ringleader.calls_ended, ringleader.calls_one_per_lead, ringleader.calls_one_dial_per_lead, ringleader.calls_back,
+  ringleader.call_events_parked, ringleader.call_events_without_payload, ringleader.call_events_unknown, ringleader.leads_queue, ringleader.leads_status, ringleader.leads_score, ringleader.leads_import;
+-- Columns with a check, and one that was generated.
+do $$
+declare c record;
+begin
+  for c in
+    select a.attrelid::regclass as tab, a.attname as col, t.dom from (values ('leads', 'status', 'lead_status'), ('leads', 'temperature', 'temperature'),
+      ('calls', 'kind', 'call_kind'), ('calls', 'direction', 'call_direction')) t(tab, col, dom)
+    join pg_attribute a on a.attrelid = ('ringleader.' || t.tab)::regclass and a.attname = t.col and a.atttypid = 'text'::regtype
+  loop
+    execute format('alter table %s drop constraint if exists %I, alter column %I type ringleader.%I', c.tab, split_part(c.tab::text, '.', 2) || '_' || c.col || '_check', c.col, c.dom);
+  end loop;
+  if exists (select from pg_attribute a where a.attrelid = 'ringleader.leads'::regclass and a.attname = 'zone' and a.attgenerated <> '') then
+    alter table ringleader.leads alter column zone drop expression, alter column zone set default '';
+    update ringleader.leads l set next_attempt_at = null where l.status <> 'waiting' and l.next_attempt_at is not null;
+    update ringleader.leads l set next_attempt_at = l.created_at where l.status = 'waiting' and l.next_attempt_at is null;
+    alter table ringleader.leads add constraint leads_queue check ((status = 'waiting') = (next_attempt_at is not null));
+  end if;
+end $$;
 
 -- Hot tables are vacuumed early: their live rows are few and their dead ones many.
 alter table ringleader.calls set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 alter table ringleader.leads set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+alter table ringleader.open_calls set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 alter table ringleader.campaign_zones set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 alter table ringleader.accounts set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 alter table ringleader.campaigns set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
@@ -410,6 +474,13 @@ begin
   end loop;
 end $$;
 
+-- What a decision about a call rests on, so that the whole row need not be read; its row type is that of their arguments.
+drop view if exists ringleader.call_heads;
+create view ringleader.call_heads with (security_invoker = true) as
+  select c.id, c.account_id, c.agent_id, c.campaign_id, c.lead_id, c.kind, c.direction, c.phone, c.attempt, c.provider, c.provider_call_id, c.status, c.reserved_at, c.placing_at, c.released_at, c.analysis_due_at
+  from ringleader.calls c;
+grant select, update on ringleader.call_heads to ringleader_app, ringleader_system;
+
 -- ================================================================ small parts
 
 create function ringleader.iso(p_at timestamptz) returns text language sql immutable parallel safe as $$
@@ -435,11 +506,11 @@ begin
   end if;
 end $$;
 
--- Sets the account of this transaction; every account verb begins with it.
-create function ringleader.enter(p_account uuid) returns void language plpgsql as $$
+-- Sets the account of this transaction; every account verb begins with it. True.
+create function ringleader.enter(p_account uuid) returns boolean language plpgsql as $$
 begin
   if not row_security_active('ringleader.accounts'::regclass) then perform ringleader.assert_app_role(); end if;
-  perform set_config('ringleader.account', p_account::text, true);
+  return set_config('ringleader.account', p_account::text, true) is not null;
 end $$;
 
 -- The instant at which the clock on the wall of a zone has reached p_local. On a night on which clocks change it may show an hour twice, or
@@ -531,7 +602,7 @@ end $$;
 create function ringleader.account_json(a ringleader.accounts) returns jsonb language sql stable as $$
   select jsonb_build_object('id', a.id, 'name', a.name, 'email', a.email, 'timezone', a.timezone,
     'max_concurrent_calls', a.max_concurrent_calls, 'calls_per_second', a.calls_per_second,
-    'live_calls', (select count(*) from ringleader.calls c where c.account_id = a.id and c.reserved_at is not null and c.released_at is null))
+    'live_calls', (select count(*) from ringleader.open_calls o where o.account_id = a.id and o.slot))
 $$;
 
 create function ringleader.api_key_json(k ringleader.api_keys) returns jsonb language sql stable as $$
@@ -552,10 +623,10 @@ $$;
 create function ringleader.next_dial_at(k ringleader.campaigns) returns timestamptz language sql stable as $$
   select min(greatest(z.opens_at, (
       select l.next_attempt_at from ringleader.leads l
-      where l.campaign_id = k.id and l.status = 'waiting' and l.zone = z.zone order by l.next_attempt_at limit 1), k.starts_at))
+      where l.campaign_id = k.id and l.next_attempt_at is not null and l.zone = z.zone order by l.next_attempt_at limit 1), k.starts_at))
   from ringleader.campaign_zones z
   where z.campaign_id = k.id and k.status = 'active'
-    and exists (select from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting' and l.zone = z.zone)
+    and exists (select from ringleader.leads l where l.campaign_id = k.id and l.next_attempt_at is not null and l.zone = z.zone)
 $$;
 
 create function ringleader.campaign_json(k ringleader.campaigns) returns jsonb language sql stable as $$
@@ -663,16 +734,17 @@ end $$;
 create function ringleader.complete_if_done(p_account uuid, p_campaign uuid, p_now timestamptz) returns boolean language plpgsql as $$
 declare k ringleader.campaigns;
 begin
-  -- A cheap look first, without a lock. More than 128 leads on a call: whoever ends the last of them looks again.
-  if (select l.id from ringleader.leads l where l.campaign_id = p_campaign and l.status = 'waiting' order by l.zone, l.next_attempt_at, l.seq limit 1) is not null then return false; end if;
-  if (select count(*) from (select 1 from ringleader.leads l where l.campaign_id = p_campaign and l.status = 'calling' limit 129) n) > 128 then return false; end if;
+  -- A cheap look first, without a lock. More than 128 calls under way: whoever ends the last of them looks again.
+  if (select l.seq from ringleader.leads l where l.campaign_id = p_campaign and l.next_attempt_at is not null order by l.zone, l.next_attempt_at, l.seq limit 1) is not null then return false; end if;
+  if (select count(*) from (select 1 from ringleader.open_calls o where o.account_id = p_account and o.campaign_id = p_campaign limit 129) n) > 128 then return false; end if;
   -- Then one at a time: two last events that do not see each other's leads would both leave the campaign open.
   select * into k from ringleader.campaigns c where c.account_id = p_account and c.id = p_campaign for update;
   if k.id is null or k.settled_at is not null or k.status = 'draft' then return false; end if;
-  if (select l.id from ringleader.leads l where l.campaign_id = p_campaign and l.status in ('waiting', 'calling') limit 1) is not null then return false; end if;
+  -- In one statement: between two a call may end and its lead wait again, or a lead that waits be called.
+  if (select l.seq from ringleader.leads l where l.campaign_id = p_campaign and l.next_attempt_at is not null order by l.zone, l.next_attempt_at, l.seq limit 1) is not null
+    or (select o.call_id from ringleader.open_calls o where o.account_id = p_account and o.campaign_id = p_campaign limit 1) is not null then return false; end if;
   if (select i.id from ringleader.imports i where i.campaign_id = p_campaign and i.finished_at is null and i.lease_until > p_now limit 1) is not null then return false; end if;
   if (select c.id from ringleader.calls c where c.campaign_id = p_campaign and c.analysis_due_at is not null limit 1) is not null then return false; end if;
-  if (select c.id from ringleader.calls c where c.campaign_id = p_campaign and c.direction = 'inbound' and c.ended_at is null limit 1) is not null then return false; end if;
   update ringleader.campaigns c set status = case when c.status = 'canceled' then c.status else 'completed' end,
     completed_at = case when c.status = 'canceled' then c.completed_at else p_now end, settled_at = p_now where c.id = p_campaign;
   -- Hot leads not told of yet are in the summary.
@@ -694,8 +766,11 @@ begin
   if c.kind = 'direct' and p_reason <> 'suppressed' then
     select g.paused_reason into v_paused from ringleader.agents g where g.id = c.agent_id;
     if v_paused is not null then -- it would wait until somebody mends the account, and then surprise
-      return ringleader.end_call(c.id, 'failed', v_paused, p_now, true, p_now);
+      return ringleader.end_call(c.id, 'failed', v_paused, p_now);
     end if;
+  end if;
+  delete from ringleader.open_calls o where o.call_id = c.id;
+  if c.kind = 'direct' and p_reason <> 'suppressed' then
     update ringleader.calls x set status = 'waiting', reserved_at = null, placing_at = null, lease_until = null, look_at = null, claim_id = null,
       fence_token = null, due_at = p_again_at, reason = p_reason where x.id = c.id;
     return false;
@@ -708,7 +783,7 @@ begin
   select * into k from ringleader.campaigns x where x.id = c.campaign_id;
   v_status := case when p_reason = 'suppressed' then 'suppressed' when l.called_back_at is not null then 'reached' when k.status = 'canceled' then 'canceled'
     when c.attempt > k.max_attempts then 'unreached' else 'waiting' end; -- the attempts allowed were made fewer meanwhile
-  update ringleader.leads x set status = v_status, attempts = least(x.attempts, c.attempt - 1), next_attempt_at = p_again_at,
+  update ringleader.leads x set status = v_status, attempts = least(x.attempts, c.attempt - 1), next_attempt_at = case when v_status = 'waiting' then p_again_at end,
     disposition = case when v_status = 'reached' then 'completed' else x.disposition end,
     reason = case when v_status = 'suppressed' then 'the number is suppressed' else x.reason end where x.id = l.id;
   if v_status <> 'waiting' then return ringleader.complete_if_done(c.account_id, c.campaign_id, p_now); end if;
@@ -718,45 +793,14 @@ end $$;
 
 -- The provider took a call and then did not dial it (no line free, no credit): it ends as the provider says and counts nowhere, its lead waits
 -- again, and its agent is left alone for a moment, since the next call would fare no better. True when that completed the campaign.
-create function ringleader.take_back(c ringleader.calls, p_status text, p_fact jsonb, p_now timestamptz) returns boolean language plpgsql as $$
+create function ringleader.take_back(c ringleader.call_heads, p_status text, p_fact jsonb, p_now timestamptz) returns boolean language plpgsql as $$
 declare v_again timestamptz := p_now + interval '30 seconds'; v_done boolean;
 begin
   update ringleader.agents g set hold_until = greatest(g.hold_until, v_again) where g.id = c.agent_id;
   v_done := ringleader.give_back(c.id, p_fact ->> 'reason', v_again, p_now);
-  update ringleader.calls x set status = p_status, ended_at = coalesce((p_fact ->> 'ended_at')::timestamptz, p_now), released_at = coalesce(c.released_at, p_now) where x.id = c.id;
+  update ringleader.calls x set status = p_status, ended_at = coalesce((p_fact ->> 'ended_at')::timestamptz, p_now), released_at = coalesce(c.released_at, p_now),
+    placed_at = coalesce(x.placed_at, p_now) where x.id = c.id;
   return v_done;
-end $$;
-
--- What becomes of a lead whose latest call has ended.
-create function ringleader.settle_lead(p_call ringleader.calls, p_disposition text, p_now timestamptz, p_invalid boolean default false) returns void language plpgsql as $$
-declare l ringleader.leads; k ringleader.campaigns; v_minutes int; v_status text;
-begin
-  select * into l from ringleader.leads x where x.id = p_call.lead_id for no key update;
-  if l.id is null or l.call_id is distinct from p_call.id then return; end if;
-  -- `unknown` may be resolved, and `completed` turn out to be a voicemail, as long as no newer attempt has begun.
-  if l.status <> 'calling' and not (l.status in ('unreached', 'waiting') and l.disposition = 'unknown')
-    and not (l.status = 'reached' and l.disposition = 'completed' and p_disposition = 'voicemail') then return; end if;
-  -- A lead that was final may wait again: before or after a completion, never in its midst.
-  if l.status <> 'calling' then perform 1 from ringleader.campaigns x where x.id = l.campaign_id for no key update; end if;
-  select * into k from ringleader.campaigns x where x.id = l.campaign_id;
-  v_minutes := case p_disposition when 'no_answer' then k.no_answer_minutes when 'busy' then k.busy_minutes when 'voicemail' then k.voicemail_minutes
-    when 'failed' then k.failed_minutes when 'unknown' then k.unknown_minutes end;
-  v_status := case
-    when p_invalid then 'invalid'
-    when p_disposition = 'completed' or l.called_back_at is not null then 'reached'
-    when v_minutes is not null and l.attempts < k.max_attempts and k.settled_at is null then
-      case when k.status = 'canceled' then 'canceled'
-           when exists (select from ringleader.suppressions s where s.account_id = l.account_id and s.phone = l.phone) then 'suppressed'
-           when k.ends_at <= p_now then 'expired'
-           else 'waiting' end
-    else 'unreached' end;
-  update ringleader.leads x set status = v_status, disposition = case when v_status = 'reached' then 'completed' else p_disposition end,
-    attempts = x.attempts - p_invalid::int, next_attempt_at = case when v_status = 'waiting' then p_now + ringleader.minutes(v_minutes) end
-  where x.id = l.id;
-  -- A retry need not wake its lane: a lane with leads on a call is looked at every minute. Unless that retry resolved an `unknown`.
-  if v_status = 'waiting' and l.status <> 'calling' then
-    perform ringleader.wake_lane(l.account_id, l.campaign_id, l.zone, p_now + ringleader.minutes(v_minutes), p_now);
-  end if;
 end $$;
 
 -- Ends leads that wait in a campaign that is over; so many at a time that a statement is never cut off. The tick goes on with the rest.
@@ -764,7 +808,7 @@ create function ringleader.close_leads(p_campaign uuid, p_status text) returns i
 declare v_n int;
 begin
   update ringleader.leads l set status = p_status, next_attempt_at = null
-  where l.id in (select x.id from ringleader.leads x where x.campaign_id = p_campaign and x.status = 'waiting' order by x.zone, x.next_attempt_at, x.seq limit 20000);
+  where l.id in (select x.id from ringleader.leads x where x.campaign_id = p_campaign and x.next_attempt_at is not null order by x.zone, x.next_attempt_at, x.seq limit 20000);
   get diagnostics v_n = row_count;
   return v_n;
 end $$;
@@ -783,8 +827,8 @@ create function ringleader.nothing_dialled_at(k ringleader.campaigns) returns ti
   join ringleader.campaign_zones z on z.campaign_id = k.id
   cross join lateral (select greatest(ringleader.silent_since(k) + interval '1 day', (
     select l.next_attempt_at from ringleader.leads l
-    where l.campaign_id = k.id and l.zone = z.zone and l.status = 'waiting' order by l.next_attempt_at limit 1) + interval '30 minutes') as at,
-    exists (select from ringleader.leads l where l.campaign_id = k.id and l.zone = z.zone and l.status = 'waiting') as waits) d
+    where l.campaign_id = k.id and l.zone = z.zone and l.next_attempt_at is not null order by l.next_attempt_at limit 1) + interval '30 minutes') as at,
+    exists (select from ringleader.leads l where l.campaign_id = k.id and l.zone = z.zone and l.next_attempt_at is not null) as waits) d
   cross join lateral ringleader.window_after(k.window_days, k.window_start, k.window_end, coalesce(nullif(z.zone, ''), k.timezone, a.timezone), d.at) w
   where a.id = k.account_id and d.waits
 $$;
@@ -793,6 +837,12 @@ $$;
 create function ringleader.mail_is_due(p_account uuid, p_now timestamptz) returns boolean language plpgsql stable as $$
 begin
   return exists (select from ringleader.notifications n where n.account_id = p_account and n.next_attempt_at <= p_now);
+end $$;
+
+-- True when a mail of anybody is due.
+create function ringleader.any_mail_is_due(p_now timestamptz) returns boolean language plpgsql stable as $$
+begin
+  return exists (select from ringleader.notifications n where n.next_attempt_at <= p_now);
 end $$;
 
 -- Owes the account a mail; the same key owes it once.
@@ -826,21 +876,25 @@ end $$;
 -- The breaker: when at least half of the last 20 or more calls within 10 minutes failed or ended unknown, something is wrong that more
 -- calls will not mend. Pauses the campaign, names the calls, and owes one mail.
 create function ringleader.check_breaker(p_account uuid, p_campaign uuid, p_now timestamptz) returns void language plpgsql as $$
-declare k ringleader.campaigns; v_all int; v_bad int; v_reason text;
+declare k ringleader.campaigns; v_since timestamptz; v_bad uuid[]; v_all int; v_reason text;
 begin
   select * into k from ringleader.campaigns x where x.id = p_campaign;
   if k.status <> 'active' then return; end if;
-  select count(*), count(*) filter (where c.disposition in ('failed', 'unknown')) into v_all, v_bad from ringleader.calls c
-  where c.campaign_id = p_campaign and c.disposition is not null and c.ended_at > greatest(p_now - interval '10 minutes', k.resumed_at);
-  if v_all < 20 or v_bad * 2 < v_all then return; end if;
-  select format('%s of the last %s calls failed or ended unknown: ', v_bad, v_all) || string_agg(format('%s× %s', s.n, s.reason), '; ' order by s.n desc, s.reason)
+  v_since := greatest(p_now - interval '10 minutes', k.resumed_at);
+  -- An `unknown` may have been resolved meanwhile.
+  v_bad := array(select c.id from ringleader.failed_calls f join ringleader.calls c on c.id = f.call_id
+    where f.campaign_id = p_campaign and f.ended_at > v_since and c.disposition in ('failed', 'unknown') order by f.ended_at desc, c.id);
+  if cardinality(v_bad) < 10 then return; end if;
+  -- The newest first, and no more than it takes to know.
+  select count(*) into v_all from (select from ringleader.calls c
+    where c.campaign_id = p_campaign and c.disposition is not null and c.ended_at > v_since order by c.seq desc limit 2 * cardinality(v_bad) + 1) n;
+  if v_all < 20 or cardinality(v_bad) * 2 < v_all then return; end if;
+  select format('%s of the last %s calls failed or ended unknown: ', cardinality(v_bad), v_all) || string_agg(format('%s× %s', s.n, s.reason), '; ' order by s.n desc, s.reason)
   into v_reason
   from (select coalesce(c.reason, c.disposition) as reason, count(*) as n from ringleader.calls c
-        where c.campaign_id = p_campaign and c.disposition in ('failed', 'unknown') and c.ended_at > greatest(p_now - interval '10 minutes', k.resumed_at)
-        group by 1 order by 2 desc, 1 limit 3) s;
+        where c.id = any (v_bad) group by 1 order by 2 desc, 1 limit 3) s;
   update ringleader.campaigns x set status = 'paused', pause_reason = v_reason || format(' (the latest: %s)', (
-    select string_agg(b.id::text, ', ') from (select c.id from ringleader.calls c
-      where c.campaign_id = p_campaign and c.disposition in ('failed', 'unknown') order by c.ended_at desc, c.id limit 3) b))
+    select string_agg(b.id::text, ', ' order by b.nth) from unnest(v_bad[:3]) with ordinality as b(id, nth)))
   where x.id = p_campaign and x.status = 'active';
   if found then
     perform ringleader.owe_mail(p_account, 'campaign_paused', p_campaign, coalesce(extract(epoch from k.resumed_at), 0)::text, v_reason, p_now, p_now);
@@ -866,8 +920,8 @@ begin
       perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || v_reason, p_now, p_now, g.id);
     end loop;
     -- One that a claim takes at this moment is ended by the fence.
-    for c in select x.id from ringleader.calls x where x.agent_id = g.id and x.status = 'waiting' order by x.id for no key update skip locked loop
-      perform ringleader.end_call(c.id, 'failed', v_reason, p_now, true, p_now);
+    for c in select x.id from ringleader.calls x where x.agent_id = g.id and x.due_at is not null and x.status = 'waiting' order by x.id for no key update skip locked loop
+      perform ringleader.end_call(c.id, 'failed', v_reason, p_now);
     end loop;
   end loop;
   if not v_paused or v_told then return; end if;
@@ -879,7 +933,8 @@ create function ringleader.catch_up(p_now timestamptz) returns int language plpg
 declare r record; v_done int := 0;
 begin
   for r in select k.id, k.account_id from ringleader.campaigns k where k.settled_at is null and k.status <> 'draft'
-      and not exists (select from ringleader.leads l where l.campaign_id = k.id and l.status in ('waiting', 'calling'))
+      and not exists (select from ringleader.leads l where l.campaign_id = k.id and l.next_attempt_at is not null)
+      and not exists (select from ringleader.open_calls o where o.account_id = k.account_id and o.campaign_id = k.id)
       and exists (select from ringleader.leads l where l.campaign_id = k.id) order by k.id limit 100 loop
     if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
   end loop;
@@ -891,61 +946,98 @@ begin
   return v_done;
 end $$;
 
--- Ends a call: frees its slot, settles its lead, and completes the campaign when that was the last fact. True when it completed.
-create function ringleader.end_call(p_call uuid, p_disposition text, p_reason text, p_ended_at timestamptz, p_analysis_settled boolean, p_now timestamptz, p_invalid boolean default false)
-returns boolean language plpgsql as $$
-declare c ringleader.calls; v_grace interval; v_wait boolean; v_done boolean;
+-- What becomes of a lead whose latest call has ended. p_again: that had ended before, and now otherwise (`unknown` was resolved, or `completed` turned
+-- out to be a voicemail), which counts as long as no newer attempt has begun.
+create function ringleader.settle_lead(c ringleader.call_heads, p_disposition text, p_again boolean, p_invalid boolean, p_now timestamptz) returns void language plpgsql as $$
+declare k record; v_status text; v_due timestamptz; v_zone text;
 begin
-  v_wait := p_disposition = 'completed' and not p_analysis_settled;
-  if v_wait then
-    select ringleader.minutes(coalesce(k.analysis_grace_minutes, 15)) into v_grace
-    from ringleader.calls x left join ringleader.campaigns k on k.id = x.campaign_id where x.id = p_call;
+  -- A lead that was final may wait again: before or after a completion, never in its midst.
+  if p_again then perform 1 from ringleader.campaigns x where x.id = c.campaign_id for no key update; end if;
+  select x.status, x.settled_at, x.ends_at, x.max_attempts, case p_disposition when 'no_answer' then x.no_answer_minutes when 'busy' then x.busy_minutes
+      when 'voicemail' then x.voicemail_minutes when 'failed' then x.failed_minutes when 'unknown' then x.unknown_minutes end as minutes
+    into k from ringleader.campaigns x where x.id = c.campaign_id;
+  if p_invalid then v_status := 'invalid';
+  elsif p_disposition = 'completed' then v_status := 'reached';
+  elsif k.minutes is null or c.attempt >= k.max_attempts or k.settled_at is not null then v_status := 'unreached';
+  elsif k.status = 'canceled' then v_status := 'canceled';
+  elsif exists (select from ringleader.suppressions s where s.account_id = c.account_id and s.phone = c.phone) then v_status := 'suppressed';
+  elsif k.ends_at <= p_now then v_status := 'expired';
+  else
+    v_status := 'waiting';
+    v_due := p_now + ringleader.minutes(k.minutes);
   end if;
-  update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = coalesce(p_ended_at, p_now),
-    released_at = coalesce(x.released_at, p_now), lease_until = null, due_at = null,
-    analysis_due_at = case when v_wait then p_now + v_grace end,
-    look_at = case when v_wait then p_now + v_grace / 2 end, looked_at = case when v_wait then null else x.looked_at end
-  where x.id = p_call returning * into c;
-  if c.lead_id is null then return false; end if;
-  perform ringleader.settle_lead(c, p_disposition, p_now, p_invalid);
-  v_done := ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
-  -- What is complete need not be paused.
-  if not v_done and p_disposition in ('failed', 'unknown') and c.direction = 'outbound' then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
-  return v_done;
+  if not p_again then
+    update ringleader.leads l set status = v_status, disposition = p_disposition, next_attempt_at = v_due, attempts = l.attempts - (p_invalid or c.status = 'reserved')::int -- nobody was dialled
+    where l.id = c.lead_id and l.call_id = c.id and l.status = 'calling' and l.called_back_at is null;
+    -- A retry need not wake its lane: a lane with leads on a call is looked at every minute.
+    if found then return; end if;
+  else
+    update ringleader.leads l set status = v_status, disposition = p_disposition, next_attempt_at = v_due
+    where l.id = c.lead_id and l.call_id = c.id and l.called_back_at is null and ((l.status in ('unreached', 'waiting') and l.disposition = 'unknown')
+      or (l.status = 'reached' and l.disposition = 'completed' and p_disposition = 'voicemail')) returning l.zone into v_zone;
+    if found and v_due is not null then perform ringleader.wake_lane(c.account_id, c.campaign_id, v_zone, v_due, p_now); end if;
+  end if;
+  -- Who has called back is reached, whatever comes of the call.
+  update ringleader.leads l set status = case when p_invalid then 'invalid' else 'reached' end, disposition = case when p_invalid then p_disposition else 'completed' end,
+    next_attempt_at = null, attempts = l.attempts - p_invalid::int
+  where l.id = c.lead_id and l.call_id = c.id and l.called_back_at is not null and (l.status in ('calling', 'unreached', 'waiting'));
 end $$;
 
--- Takes what a fact says beside the state: always welcome, however late, and reopens nothing. True when it settled the analysis.
-create function ringleader.enrich_call(c ringleader.calls, p_fact jsonb, p_now timestamptz) returns boolean language plpgsql as $$
-declare a jsonb := p_fact -> 'analysis'; v_score double precision; v_temp text; k ringleader.campaigns; v_evidence text;
+-- Ends a call, whose row is locked: frees its slot, settles its lead, and completes the campaign when that was the last fact. True when it completed.
+-- p_told: a provider ended it, so it was placed; p_waits: its analysis is waited for.
+create function ringleader.close_call(c ringleader.call_heads, p_disposition text, p_reason text, p_ended_at timestamptz, p_told boolean, p_waits boolean, p_invalid boolean, p_now timestamptz)
+returns boolean language plpgsql as $$
 begin
-  if p_fact ?| array['transcript', 'recording_url', 'analysis'] then
-    insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, reasons, saved_at)
-    values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', a -> 'reasons', p_now)
-    on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
-      analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason),
-      reasons = case when a ->> 'state' = 'valid' then excluded.reasons else r.reasons end; -- they go with the score
+  update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = coalesce(p_ended_at, p_now), due_at = null,
+    released_at = coalesce(x.released_at, p_now), placed_at = case when p_told then coalesce(x.placed_at, p_now) else x.placed_at end, lease_until = null, look_at = null
+  where x.id = c.id;
+  if p_waits then
+    update ringleader.calls x set analysis_due_at = p_now + w.grace, look_at = p_now + w.grace / 2, looked_at = null
+    from (select ringleader.minutes(coalesce(max(k.analysis_grace_minutes), 15)) as grace from ringleader.campaigns k where k.id = c.campaign_id) w where x.id = c.id;
   end if;
+  delete from ringleader.open_calls o where o.call_id = c.id;
+  if c.lead_id is null then return false; end if;
+  perform ringleader.settle_lead(c, p_disposition, c.status = 'unknown', p_invalid, p_now);
+  if p_disposition in ('failed', 'unknown') then
+    insert into ringleader.failed_calls (call_id, account_id, campaign_id, ended_at) values (c.id, c.account_id, c.campaign_id, coalesce(p_ended_at, p_now))
+    on conflict (call_id) do update set ended_at = excluded.ended_at;
+  end if;
+  if ringleader.complete_if_done(c.account_id, c.campaign_id, p_now) then return true; end if;
+  -- What is complete need not be paused.
+  if p_disposition in ('failed', 'unknown') and c.direction = 'outbound' then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
+  return false;
+end $$;
+
+-- Ends a call that no provider ended. True when that completed its campaign.
+create function ringleader.end_call(p_call uuid, p_disposition text, p_reason text, p_now timestamptz, p_invalid boolean default false) returns boolean language plpgsql as $$
+declare c ringleader.call_heads;
+begin
+  select * into c from ringleader.call_heads x where x.id = p_call for no key update;
+  return ringleader.close_call(c, p_disposition, p_reason, null, false, false, p_invalid, p_now);
+end $$;
+
+-- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more.
+create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns void language plpgsql as $$
+declare a jsonb := p_fact -> 'analysis'; v_score double precision := (a ->> 'score')::double precision; v_temp text; v_told uuid;
+begin
   if p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
       duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds),
       cost = coalesce((p_fact ->> 'cost')::double precision, x.cost) where x.id = c.id;
   end if;
-  if a is null then return false; end if;
-  if a ->> 'state' = 'valid' then
-    v_score := (a ->> 'score')::double precision;
-    v_evidence := a ->> 'evidence';
-    select * into k from ringleader.campaigns x where x.id = c.campaign_id;
-    v_temp := coalesce(ringleader.temperature_of(v_score, coalesce(k.hot_score, 70), coalesce(k.warm_score, 40)), a ->> 'tag');
-    update ringleader.calls x set score = v_score, temperature = v_temp, evidence = v_evidence where x.id = c.id;
-    if c.lead_id is not null then
-      update ringleader.leads x set score = v_score, temperature = v_temp, evidence = v_evidence, scored_attempt = c.attempt, scored_call = c.id
-      where x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt;
-      if found and v_temp = 'hot' and (select x.hot_notice_id from ringleader.leads x where x.id = c.lead_id) is null then
-        perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now);
-      end if;
-    end if;
-  end if;
-  return true;
+  if not p_fact ?| array['transcript', 'recording_url', 'analysis'] then return; end if;
+  insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, reasons, saved_at)
+  values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', a -> 'reasons', p_now)
+  on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
+    analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason),
+    reasons = case when a ->> 'state' = 'valid' then excluded.reasons else r.reasons end; -- they go with the score
+  if a ->> 'state' is distinct from 'valid' then return; end if;
+  select coalesce(ringleader.temperature_of(v_score, coalesce(max(k.hot_score), 70), coalesce(max(k.warm_score), 40)), a ->> 'tag') into v_temp
+  from ringleader.campaigns k where k.id = c.campaign_id;
+  update ringleader.calls x set score = v_score, temperature = v_temp, evidence = a ->> 'evidence' where x.id = c.id;
+  update ringleader.leads x set score = v_score, temperature = v_temp, evidence = a ->> 'evidence', scored_attempt = c.attempt, scored_call = c.id
+  where x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt returning x.hot_notice_id into v_told;
+  if found and v_temp = 'hot' and v_told is null then perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now); end if;
 end $$;
 
 -- Numbers that nobody in the account may dial from this commit on: their leads that wait are suppressed, in every campaign.
@@ -969,8 +1061,8 @@ begin
 end $$;
 
 -- An inbound call of a number that is known: recorded as a call of the lead that was dialled last. Null when no lead has that number.
-create function ringleader.record_call_back(p_account uuid, p_agent uuid, p_fact jsonb, p_now timestamptz) returns ringleader.calls language plpgsql as $$
-declare l ringleader.leads; c ringleader.calls; v_provider_call text := p_fact ->> 'provider_call_id';
+create function ringleader.record_call_back(p_account uuid, p_agent uuid, p_fact jsonb, p_now timestamptz) returns ringleader.call_heads language plpgsql as $$
+declare l ringleader.leads; c ringleader.call_heads; v_call uuid; v_provider_call text := p_fact ->> 'provider_call_id';
 begin
   select x.* into l from ringleader.leads x left join ringleader.calls d on d.id = x.call_id
   where x.account_id = p_account and x.phone = p_fact ->> 'from' order by d.placed_at desc nulls last, x.seq desc limit 1;
@@ -980,14 +1072,18 @@ begin
   select ringleader.nth_id(p_agent, v_provider_call), p_account, 'campaign', 'inbound', l.campaign_id, l.id, p_agent, l.phone, 'queued', l.attempts + 1, g.provider, v_provider_call,
     p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
   from ringleader.agents g where g.id = p_agent
-  on conflict do nothing;
-  select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = v_provider_call for no key update;
+  on conflict do nothing returning id into v_call;
+  select * into c from ringleader.call_heads x where x.account_id = p_account and x.id = ringleader.nth_id(p_agent, v_provider_call) for no key update;
+  if v_call is not null then
+    insert into ringleader.open_calls (call_id, account_id, campaign_id, phone, slot) values (c.id, p_account, c.campaign_id, c.phone, false);
+    insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (p_account, v_provider_call, c.provider, c.id);
+  end if;
   return c;
 end $$;
 
 -- The caller was answered: its leads that wait are reached, in every campaign, and a call that is reserved or under way is their last. True when
 -- that completed a campaign.
-create function ringleader.reach_caller(c ringleader.calls, p_now timestamptz) returns boolean language plpgsql as $$
+create function ringleader.reach_caller(c ringleader.call_heads, p_now timestamptz) returns boolean language plpgsql as $$
 declare l record; k record; v_campaigns uuid[] := '{}'; v_done boolean := false;
 begin
   for l in select x.id, x.status, x.campaign_id from ringleader.leads x where x.account_id = c.account_id and x.phone = c.phone and x.called_back_at is null
@@ -1004,88 +1100,101 @@ begin
   return v_done;
 end $$;
 
--- Applies a fact to a call that is known and locked. Returns what `apply_fact` answers.
-create function ringleader.apply_to_call(c ringleader.calls, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
-declare v_status text := p_fact ->> 'status'; v_settled boolean; v_done boolean := false; v_released boolean := false;
-  v_fate text := 'applied'; v_rank int; v_read boolean := p_fact ->> 'source' = 'read'; v_lease timestamptz := p_now + interval '10 minutes';
+-- Applies a fact to a call that is known and locked. What it says beside the state is always welcome, however late, and reopens nothing. Each branch
+-- writes only what it changes: what a statement costs is mostly what it names. Returns what `apply_fact` answers.
+create function ringleader.apply_to_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare v_status text := p_fact ->> 'status'; v_rank int := ringleader.call_rank(v_status); v_is int := ringleader.call_rank(c.status); a jsonb; v_done boolean;
+  v_read boolean; v_lease timestamptz; v_settled boolean; v_waits boolean; v_fate text; v_released boolean;
 begin
   if c.provider_call_id is null and p_fact ? 'provider_call_id' then
     update ringleader.calls x set provider_call_id = p_fact ->> 'provider_call_id' where x.id = c.id;
+    insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (c.account_id, p_fact ->> 'provider_call_id', c.provider, c.id);
   end if;
-  if (p_fact -> 'analysis' ->> 'do_not_call')::boolean then
-    -- All leads of the number in one order, before any campaign: two facts about it wait for each other here.
-    perform 1 from ringleader.leads x where x.account_id = c.account_id and x.phone = c.phone order by x.id for no key update;
-    v_done := ringleader.suppress(c.account_id, jsonb_build_array(jsonb_build_object('phone', c.phone, 'reason', 'asked not to be called')), p_now) ->> 'completed' = 'true';
+  if p_fact ?| array['transcript', 'recording_url', 'analysis', 'answered_at', 'duration_seconds', 'cost'] then
+    a := p_fact -> 'analysis';
+    if (a ->> 'do_not_call')::boolean then
+      -- All leads of the number in one order, before any campaign: two facts about it wait for each other here.
+      perform 1 from ringleader.leads x where x.account_id = c.account_id and x.phone = c.phone order by x.id for no key update;
+      v_done := ringleader.suppress(c.account_id, jsonb_build_array(jsonb_build_object('phone', c.phone, 'reason', 'asked not to be called')), p_now) ->> 'completed' = 'true';
+    end if;
+    perform ringleader.enrich_call(c, p_fact, p_now);
   end if;
-  if c.direction = 'inbound' and v_status in ('in_progress', 'completed') then v_done := ringleader.reach_caller(c, p_now) or v_done; end if;
-  v_settled := ringleader.enrich_call(c, p_fact, p_now);
-  v_rank := ringleader.call_rank(v_status);
+  if c.direction = 'inbound' and v_status in ('in_progress', 'completed') then v_done := ringleader.reach_caller(c, p_now) or v_done is true; end if;
+  if v_rank = 10 and v_is < 10 and v_status is not null then
+    if p_fact ? 'undialled' and c.kind = 'campaign' and c.direction = 'outbound' and c.status <> 'unknown' and (p_fact ->> 'undialled')::boolean then
+      v_done := ringleader.take_back(c, v_status, p_fact, p_now) or v_done is true;
+    else
+      if v_status = 'completed' then v_waits := a is null and not exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null); end if;
+      v_done := ringleader.close_call(c, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz, true, v_waits, p_fact ? 'invalid_number' and (p_fact ->> 'invalid_number')::boolean, p_now)
+        or v_done is true;
+    end if;
+    if p_fact ?| array['account_refused', 'agent_refused'] and ((p_fact ->> 'account_refused')::boolean or (p_fact ->> 'agent_refused')::boolean) then
+      perform ringleader.pause_agents(c.agent_id, coalesce((p_fact ->> 'account_refused')::boolean, false), coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now);
+    end if;
+    return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', v_status, 'released', c.released_at is null and c.reserved_at is not null, 'completed', v_done);
+  end if;
+  v_settled := a is not null;
+  v_fate := 'applied';
+  v_released := false;
+  v_read := p_fact ->> 'source' = 'read';
+  v_lease := p_now + interval '10 minutes';
   if v_status is null then
     -- Whoever posts an analysis says nothing of the state; a provider's word for it that nobody knows moves nothing.
     v_fate := case when p_fact ->> 'source' = 'posted' then 'applied' else 'unknown' end;
-  elsif v_rank = 10 and ringleader.call_rank(c.status) < 10 then
-    v_released := c.released_at is null and c.reserved_at is not null;
-    if (p_fact ->> 'undialled')::boolean and c.kind = 'campaign' and c.direction = 'outbound' and c.status <> 'unknown' then
-      v_done := ringleader.take_back(c, v_status, p_fact, p_now) or v_done;
-    else
-      v_done := ringleader.end_call(c.id, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz,
-        v_settled or exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null), p_now, coalesce((p_fact ->> 'invalid_number')::boolean, false)) or v_done;
-    end if;
-    if c.placed_at is null then update ringleader.calls x set placed_at = p_now where x.id = c.id; end if;
-    if (p_fact ->> 'account_refused')::boolean or (p_fact ->> 'agent_refused')::boolean then
-      perform ringleader.pause_agents(c.agent_id, coalesce((p_fact ->> 'account_refused')::boolean, false), coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now);
-    end if;
-    return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', v_status, 'released', v_released, 'completed', v_done);
   elsif c.status = 'completed' and v_status = 'voicemail' then
     -- A verdict that came after the end: call and lead are settled as if it had come in time, and nothing is reopened.
-    update ringleader.calls x set status = v_status, disposition = v_status where x.id = c.id returning * into c;
-    if c.lead_id is not null then perform ringleader.settle_lead(c, v_status, p_now); end if;
+    update ringleader.calls x set status = v_status, disposition = v_status where x.id = c.id;
+    c.status := v_status;
+    if c.lead_id is not null then perform ringleader.settle_lead(c, v_status, true, false, p_now); end if;
     v_settled := true; -- a voicemail's analysis is not waited for
-  elsif v_rank > ringleader.call_rank(c.status) and v_rank < 9 and ringleader.call_rank(c.status) < 9 then
-    update ringleader.calls x set status = v_status, placed_at = coalesce(x.placed_at, p_now), lease_until = v_lease, look_at = v_lease where x.id = c.id;
-  elsif ringleader.call_rank(c.status) < 9 then
-    -- Not news, but a sign of life.
-    if v_rank < ringleader.call_rank(c.status) then v_fate := 'late'; end if;
-    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now), lease_until = greatest(x.lease_until, v_lease), look_at = greatest(x.look_at, v_lease)
-    where x.id = c.id and (v_read or v_rank = ringleader.call_rank(c.status));
-  else
+  elsif v_is >= 9 then
     v_fate := case when v_settled then 'applied' else 'late' end;
+  elsif v_rank > v_is and v_rank < 9 then
+    update ringleader.calls x set status = v_status, placed_at = coalesce(x.placed_at, p_now), lease_until = v_lease, look_at = v_lease where x.id = c.id;
+    c.status := v_status;
+  else
+    -- Not news, but a sign of life.
+    if v_rank < v_is then v_fate := 'late'; end if;
+    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now), lease_until = greatest(x.lease_until, v_lease), look_at = greatest(x.look_at, v_lease)
+    where x.id = c.id and (v_read or v_rank = v_is);
   end if;
-  if coalesce((p_fact ->> 'line_free')::boolean, false) and ringleader.call_rank(c.status) < 9 and c.released_at is null then
+  if v_is < 9 and c.released_at is null and (p_fact ->> 'line_free')::boolean then
     update ringleader.calls x set released_at = p_now where x.id = c.id;
-    v_released := true;
+    update ringleader.open_calls o set slot = false where o.call_id = c.id;
+    v_released := c.reserved_at is not null;
   end if;
   -- A late analysis may have been what the campaign waited for.
   if c.analysis_due_at is not null then
     if v_settled or (v_read and c.analysis_due_at <= p_now) then
       update ringleader.calls x set analysis_due_at = null, look_at = null where x.id = c.id;
-      v_done := (c.campaign_id is not null and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now)) or v_done;
+      v_done := (c.campaign_id is not null and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now)) or v_done is true;
     elsif v_read then
       update ringleader.calls x set look_at = x.analysis_due_at where x.id = c.id;
     end if;
   end if;
-  return jsonb_build_object('fate', v_fate, 'call_id', c.id, 'status', (select x.status from ringleader.calls x where x.id = c.id), 'released', v_released, 'completed', v_done);
+  return jsonb_build_object('fate', v_fate, 'call_id', c.id, 'status', c.status, 'released', v_released, 'completed', v_done is true);
 end $$;
 
 -- An event that came again: counted, and shown among the call's events up to twenty times.
-create function ringleader.note_repeat(e ringleader.call_events, p_call uuid, p_event uuid, p_now timestamptz) returns void language plpgsql as $$
+create function ringleader.note_repeat(p_first uuid, p_call uuid, p_event uuid, p_now timestamptz) returns void language plpgsql as $$
+declare e ringleader.call_events;
 begin
   if exists (select from ringleader.call_events x where x.id = p_event) then return; end if;
-  update ringleader.call_events x set repeats = x.repeats + 1, repeated_at = p_now where x.id = e.id;
-  if p_call is null or e.repeats >= 20 then return; end if;
+  update ringleader.call_events x set repeats = x.repeats + 1, repeated_at = p_now where x.id = p_first returning * into e;
+  if p_call is null or e.repeats > 20 then return; end if;
   insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, source, repeat_of, received_at)
   values (p_event, e.account_id, e.agent_id, p_call, e.event_key || ' again ' || p_event, e.provider_call_id, e.status, 'duplicate', '{}', e.source, e.id, p_now);
 end $$;
 
 -- Applies the events that waited for this call to be known, in the order in which they came.
 create function ringleader.unpark(p_call uuid, p_now timestamptz) returns boolean language plpgsql as $$
-declare c ringleader.calls; e record; r jsonb; v_done boolean := false;
+declare c ringleader.call_heads; e record; r jsonb; v_done boolean := false;
 begin
-  select * into c from ringleader.calls x where x.id = p_call;
+  select * into c from ringleader.call_heads x where x.id = p_call;
   if c.provider_call_id is null then return false; end if;
   for e in select x.id, x.fact from ringleader.call_events x
            where x.agent_id = c.agent_id and x.provider_call_id = c.provider_call_id and x.fate = 'parked' order by x.seq loop
-    select * into c from ringleader.calls x where x.id = p_call for no key update;
+    select * into c from ringleader.call_heads x where x.id = p_call for no key update;
     r := ringleader.apply_to_call(c, e.fact, p_now);
     update ringleader.call_events x set call_id = p_call, fate = r ->> 'fate' where x.id = e.id;
     v_done := v_done or (r ->> 'completed')::boolean;
@@ -1141,10 +1250,10 @@ declare v_free int; v_made int := 0; v_before int;
 begin
   -- Again while it came back short: the depth to which lanes are looked into is twice their fair share, and some may have less.
   loop
-    v_free := least(p_limit - v_made, p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));
+    v_free := least(p_limit - v_made, p_system_cap - (select count(*) from ringleader.open_calls o where o.slot));
     exit when v_free <= 0;
-    with act as materialized (           -- every live call is one entry of the partial index
-      select c.account_id, c.campaign_id, count(*)::int as n from ringleader.calls c where c.reserved_at is not null and c.released_at is null group by 1, 2
+    with act as materialized (           -- every live call is one row
+      select o.account_id, o.campaign_id, count(*)::int as n from ringleader.open_calls o where o.slot group by 1, 2
     ), acc as materialized (             -- accounts with a free slot and a pace that allows a call now
       select a.id, a.last_claimed_at, a.window_rev, coalesce(t.n, 0) as live, a.max_concurrent_calls - coalesce(t.n, 0) as free,
         case when a.calls_per_second is null then v_free
@@ -1174,8 +1283,8 @@ begin
       select q.id, p.account_id, p.campaign_id, p.zone, p.k_live, p.k_free, p.k_pace, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
       from probe p cross join lateral (
         select l.id, l.phone, l.next_attempt_at, l.seq from ringleader.leads l
-        where l.campaign_id = p.campaign_id and l.zone = p.zone and l.status = 'waiting' and l.next_attempt_at <= p_now
-          and not exists (select from ringleader.calls o where o.account_id = p.account_id and o.phone = l.phone and o.reserved_at is not null and o.released_at is null)
+        where l.campaign_id = p.campaign_id and l.zone = p.zone and l.next_attempt_at <= p_now
+          and not exists (select from ringleader.open_calls o where o.account_id = p.account_id and o.phone = l.phone and o.slot)
         order by l.next_attempt_at, l.seq limit least((select n from depth), v_free, p.k_free, p.a_free, p.k_pace)
       ) q
       union all
@@ -1183,7 +1292,7 @@ begin
       from acc cross join lateral (
         select c.id, c.phone, c.due_at, c.seq from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
         where c.account_id = acc.id and c.status = 'waiting' and c.due_at <= p_now and g.paused_reason is null and g.hold_until <= p_now
-          and not exists (select from ringleader.calls o where o.account_id = c.account_id and o.phone = c.phone and o.reserved_at is not null and o.released_at is null)
+          and not exists (select from ringleader.open_calls o where o.account_id = c.account_id and o.phone = c.phone and o.slot)
         order by c.due_at, c.seq limit least(v_free, acc.free)
       ) q
     ), one_per_number as (
@@ -1199,19 +1308,23 @@ begin
       where i.a_nth <= least(acc.free, acc.pace)
       order by nth limit v_free
     ), lead as materialized (            -- a row that somebody edits right now is left for the next claim
-      select p.nth, l.* from pick p join ringleader.leads l on l.id = p.id where p.kind = 1 and l.status = 'waiting' for update of l skip locked
+      select p.nth, l.id, l.account_id, l.campaign_id, l.phone, l.attempts from pick p join ringleader.leads l on l.id = p.id
+      where p.kind = 1 and l.status = 'waiting' for update of l skip locked
     ), made as (
       insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, claim_id, provider, reserved_at, lease_until, look_at, created_at)
       select ringleader.nth_id(p_claim, (v_made + l.nth)::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
         p_now, p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
       from lead l join ringleader.campaigns k on k.id = l.campaign_id join ringleader.agents g on g.id = k.agent_id
-      returning id, account_id, campaign_id, lead_id
+      returning id, account_id, campaign_id, lead_id, phone, attempt
     ), taken as (
-      update ringleader.leads l set status = 'calling', call_id = m.id from made m where l.id = m.lead_id
+      update ringleader.leads l set status = 'calling', call_id = m.id, attempts = m.attempt, next_attempt_at = null from made m where l.id = m.lead_id
     ), direct as (
       update ringleader.calls c set status = 'reserved', claim_id = p_claim, reserved_at = p_now, due_at = null, reason = null,
         lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes'
-      from pick p where p.kind = 0 and c.id = p.id and c.status = 'waiting' returning c.id, c.account_id
+      from pick p where p.kind = 0 and c.id = p.id and c.status = 'waiting' returning c.id, c.account_id, c.phone
+    ), opened as (
+      insert into ringleader.open_calls (call_id, account_id, campaign_id, phone, claim_id, slot)
+      select m.id, m.account_id, m.campaign_id, m.phone, p_claim, true from made m union all select d.id, d.account_id, null, d.phone, p_claim, true from direct d
     ), served as (
       update ringleader.accounts a set last_claimed_at = p_now,
         pace_at = case when a.calls_per_second is null then a.pace_at
@@ -1224,13 +1337,13 @@ begin
     )
     -- Lanes found empty sleep until their next lead is due; while leads of the campaign are on a call, a retry may come: look again within a minute.
     update ringleader.campaign_zones z set next_due_at = coalesce(least(
-        (select l.next_attempt_at from ringleader.leads l where l.campaign_id = z.campaign_id and l.zone = z.zone and l.status = 'waiting'
+        (select l.next_attempt_at from ringleader.leads l where l.campaign_id = z.campaign_id and l.zone = z.zone and l.next_attempt_at is not null
          order by l.next_attempt_at, l.seq limit 1),
-        case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')
+        case when exists (select from ringleader.open_calls o where o.account_id = z.account_id and o.campaign_id = z.campaign_id) then p_now + interval '1 minute' end), 'infinity')
     from probe p where z.campaign_id = p.campaign_id and z.zone = p.zone and z.rev = p.rev
       and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1);
     v_before := v_made;
-    select count(*) into v_made from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null;
+    select count(*) into v_made from ringleader.open_calls o where o.claim_id = p_claim;
     exit when v_made = v_before;
   end loop;
   return v_made > 0;
@@ -1247,12 +1360,12 @@ $$;
 -- Reserves calls for whoever asks; the same claim id gets the same calls again. A refill (its account and token) that finds nothing looks
 -- once more when all that was freed meanwhile is committed, and only then gives the refill back: no freed slot is overlooked by both sides.
 create function ringleader.claim_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, p_refill_of uuid default null, p_refill uuid default null) returns jsonb
-language plpgsql security definer set search_path = pg_catalog as $$
+language plpgsql security definer set search_path = pg_catalog set enable_bitmapscan = off as $$ -- an index scan also clears away the entries of dead rows
 declare v_next_pace timestamptz;
 begin
   perform ringleader.assert_app_role();
   perform ringleader.one_claimer();
-  if not exists (select from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null) then
+  if not exists (select from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id where o.claim_id = p_claim and c.status = 'reserved') then
     perform ringleader.roll_windows(p_now);
     if not ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) then
       v_next_pace := ringleader.next_pace_at(p_now, p_refill_of);
@@ -1265,15 +1378,125 @@ begin
       end if;
     end if;
   end if;
-  return jsonb_build_object(
-    'calls', coalesce((select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'kind', c.kind, 'campaign_id', c.campaign_id, 'lead_id', c.lead_id,
-        'attempt', c.attempt, 'phone', c.phone, 'name', case when c.kind = 'direct' then c.name else l.name end, 'email', l.email, 'company', l.company,
-        'timezone', coalesce(l.timezone, k.timezone), 'variables', coalesce(case when c.kind = 'direct' then c.variables else l.variables end, '{}'), 'agent_id', c.agent_id) order by c.seq)
-      from ringleader.calls c left join ringleader.leads l on l.id = c.lead_id left join ringleader.campaigns k on k.id = c.campaign_id
-      where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null), '[]'),
-    'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g) order by g.id) from ringleader.agents g
-      where g.id in (select c.agent_id from ringleader.calls c where c.claim_id = p_claim and c.status = 'reserved' and c.reserved_at is not null and c.released_at is null)), '[]'),
-    'next_pace_at', ringleader.iso(v_next_pace));
+  return (
+    with own as materialized (
+      select c.* from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id where o.claim_id = p_claim and c.status = 'reserved'
+    )
+    select jsonb_build_object(
+      'calls', coalesce((select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'kind', c.kind, 'campaign_id', c.campaign_id, 'lead_id', c.lead_id,
+          'attempt', c.attempt, 'phone', c.phone, 'name', case when c.kind = 'direct' then c.name else l.name end, 'email', l.email, 'company', l.company,
+          'timezone', coalesce(l.timezone, k.timezone), 'variables', coalesce(case when c.kind = 'direct' then c.variables else l.variables end, '{}'), 'agent_id', c.agent_id) order by c.seq)
+        from own c left join ringleader.leads l on l.id = c.lead_id left join ringleader.campaigns k on k.id = c.campaign_id), '[]'),
+      'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g) order by g.id) from ringleader.agents g where g.id in (select c.agent_id from own c)), '[]'),
+      'next_pace_at', ringleader.iso(v_next_pace)));
+end $$;
+
+-- The fence of one claim's calls, whosever they are: from here on the provider may be asked. What may not be dialled any more is given back.
+create function ringleader.fence_calls(p_now timestamptz, p_token uuid, p_ids jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+declare v_ids uuid[] := array(select e::uuid from jsonb_array_elements_text(p_ids) e); v_go jsonb; v_held jsonb; h record;
+begin
+  perform ringleader.assert_app_role();
+  perform 1 from ringleader.calls c where c.id = any (v_ids) order by c.id for no key update;
+  -- Read once the calls are locked. Calls of one campaign and zone share their window.
+  with r as materialized (
+    select c.id, c.status, c.fence_token, c.lease_until, c.kind, c.attempt, c.campaign_id, g.paused_reason, g.hold_until,
+      k.status as k_status, k.starts_at, k.ends_at, k.max_attempts, k.window_days, k.window_start, k.window_end, coalesce(l.timezone, k.timezone, a.timezone) as zone, l.called_back_at,
+      exists (select from ringleader.suppressions s where s.account_id = c.account_id and s.phone = c.phone) as suppressed
+    from ringleader.calls c
+    join ringleader.accounts a on a.id = c.account_id
+    join ringleader.agents g on g.id = c.agent_id
+    left join ringleader.campaigns k on k.id = c.campaign_id
+    left join ringleader.leads l on l.id = c.lead_id
+    where c.id = any (v_ids)
+  ), lane as materialized (
+    select d.campaign_id, d.zone, w.opens_at
+    from (select distinct r.campaign_id, r.zone, r.window_days, r.window_start, r.window_end from r where r.kind = 'campaign' and r.status = 'reserved') d
+    cross join lateral ringleader.window_after(d.window_days, d.window_start, d.window_end, d.zone, p_now) w
+  ), judged as materialized (
+    select r.id, r.status = 'reserved' as reserved, r.hold_until, case
+      when r.status = 'placing' and r.fence_token = p_token then null
+      when r.status <> 'reserved' then 'the reservation is gone'
+      when r.lease_until <= p_now then 'the reservation expired'
+      when r.suppressed then 'suppressed'
+      when r.paused_reason is not null or r.hold_until > p_now then 'the provider is paused'
+      when r.kind = 'direct' then null
+      when r.k_status <> 'active' then format('the campaign is %s', r.k_status)
+      when r.starts_at > p_now or r.ends_at <= p_now then 'outside starts_at and ends_at'
+      when lane.opens_at is null or lane.opens_at > p_now then 'outside the calling window'
+      when r.attempt > r.max_attempts then 'all attempts have been made'
+      when r.called_back_at is not null then 'the lead called back' end as reason
+    from r left join lane on lane.campaign_id = r.campaign_id and lane.zone = r.zone
+  ), placed as (
+    update ringleader.calls c set status = 'placing', fence_token = p_token, placing_at = p_now, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '1 minute'
+    from judged j where c.id = j.id and j.reserved and j.reason is null
+  )
+  select coalesce(jsonb_agg(j.id order by j.id) filter (where j.reason is null), '[]'),
+    coalesce(jsonb_agg(jsonb_build_object('call_id', j.id, 'reason', j.reason, 'reserved', j.reserved,
+      'again_at', case when j.reason = 'the provider is paused' then greatest(p_now, j.hold_until) else p_now end) order by j.id) filter (where j.reason is not null), '[]')
+  into v_go, v_held from judged j;
+  for h in select * from jsonb_to_recordset(v_held) as x(call_id uuid, reason text, reserved boolean, again_at timestamptz) where x.reserved loop
+    perform ringleader.give_back(h.call_id, h.reason, h.again_at, p_now);
+  end loop;
+  return jsonb_build_object('go', v_go, 'held', v_held, 'mail_due', ringleader.any_mail_is_due(p_now));
+end $$;
+
+-- How the create-calls of one claim ended, whosever they are.
+create function ringleader.record_calls(p_now timestamptz, p_outcomes jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+declare o record; c ringleader.calls; v_released int := 0; v_done boolean := false; v_paused boolean := false; v_wait interval;
+  v_ids uuid[] := array(select (e ->> 'call_id')::uuid from jsonb_array_elements(p_outcomes) e);
+begin
+  perform ringleader.assert_app_role();
+  perform 1 from ringleader.calls x where x.id = any (v_ids) order by x.id for no key update;
+  with accepted as materialized (
+    select a.call_id, a.provider_call_id, x.account_id, x.provider, x.provider_call_id is null as news
+    from jsonb_to_recordset(p_outcomes) as a(call_id uuid, outcome text, provider_call_id text) join ringleader.calls x on x.id = a.call_id
+    where a.outcome = 'accepted'
+  ), known as (
+    insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id)
+    select a.account_id, a.provider_call_id, a.provider, a.call_id from accepted a where a.news and a.provider_call_id is not null
+  )
+  update ringleader.calls x set provider_call_id = coalesce(x.provider_call_id, a.provider_call_id), placed_at = coalesce(x.placed_at, p_now),
+    status = case when x.status = 'placing' then 'queued' else x.status end,
+    lease_until = case when x.status = 'placing' then p_now + interval '10 minutes' else x.lease_until end,
+    look_at = case when x.status = 'placing' then p_now + interval '10 minutes' else x.look_at end
+  from accepted a where x.id = a.call_id;
+  -- Their events that came before this answer.
+  for c in select * from ringleader.calls x where x.id = any (v_ids)
+           and exists (select from ringleader.call_events e where e.agent_id = x.agent_id and e.provider_call_id = x.provider_call_id and e.fate = 'parked') order by x.id loop
+    v_done := ringleader.unpark(c.id, p_now) or v_done;
+    if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then v_released := v_released + 1; end if;
+  end loop;
+  for o in select * from jsonb_to_recordset(p_outcomes) as x(call_id uuid, outcome text, refusal text, retry_after_seconds double precision, reason text)
+           where x.outcome <> 'accepted' order by x.call_id loop
+    select * into c from ringleader.calls x where x.id = o.call_id;
+    if c.id is null then continue; end if;
+    if c.status <> 'placing' then
+      continue; -- an event or the tick has said more already
+    elsif o.outcome = 'unknown' then
+      update ringleader.calls x set look_at = p_now + interval '1 minute', reason = o.reason where x.id = c.id;
+    elsif o.refusal in ('later', 'account', 'agent') then
+      v_wait := make_interval(secs => greatest(1, coalesce(o.retry_after_seconds, 10)));
+      if o.refusal <> 'later' then
+        perform ringleader.pause_agents(c.agent_id, o.refusal = 'account', o.reason, p_now);
+        v_paused := true;
+      else
+        update ringleader.agents g set hold_until = greatest(g.hold_until, p_now + v_wait) where g.id = c.agent_id;
+      end if;
+      if o.refusal <> 'later' and c.kind = 'direct' then
+        perform ringleader.end_call(c.id, 'failed', o.reason, p_now);
+        v_released := v_released + 1;
+        continue;
+      end if;
+      v_done := ringleader.give_back(c.id, coalesce(o.reason, 'the provider asked to wait'), case when o.refusal = 'later' then p_now + v_wait else p_now end, p_now) or v_done;
+      v_released := v_released + 1;
+    else
+      v_done := ringleader.end_call(c.id, 'failed', o.reason, p_now, o.refusal = 'invalid') or v_done;
+      v_released := v_released + 1;
+    end if;
+  end loop;
+  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused, 'mail_due', ringleader.any_mail_is_due(p_now));
 end $$;
 
 -- What of a tick failed: the step, whose row, and Postgres's code; never the message, which may hold a number or a name.
@@ -1290,8 +1513,8 @@ begin
   perform ringleader.assert_app_role();
   perform ringleader.roll_windows(p_now);
   -- Reservations nobody fenced: whoever claimed them is gone.
-  for r in select c.id from ringleader.calls c where c.ended_at is null and c.due_at is null and c.status = 'reserved' and c.lease_until <= p_now
-           order by c.id limit 200 for no key update skip locked loop
+  for r in select c.id from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id where c.status = 'reserved' and c.lease_until <= p_now
+           order by c.id limit 200 for no key update of c skip locked loop
     begin
       if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then v_done := v_done + 1; end if;
       v_back := v_back + 1;
@@ -1301,19 +1524,24 @@ begin
   -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later their slot is free.
   -- (Asked by an earlier tick: this one may be the same again, after a lost answer.)
   -- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
-  for r in select c.id, c.reason from ringleader.calls c where c.ended_at is null and c.due_at is null
-           and ((c.lease_until <= p_now - interval '2 minutes' and c.looked_at >= c.lease_until and c.looked_at < p_now)
+  for r in select c.id, c.reason from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id
+           where ((c.lease_until <= p_now - interval '2 minutes' and c.looked_at >= c.lease_until and c.looked_at < p_now)
              or ((c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour') and c.looked_at < p_now))
            and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
-           order by c.id limit 200 for no key update skip locked loop
+           order by c.id limit 200 for no key update of c skip locked loop
     begin
-      if ringleader.end_call(r.id, 'unknown', coalesce(r.reason, 'the provider did not say what became of it'), null, true, p_now) then v_done := v_done + 1; end if;
+      if ringleader.end_call(r.id, 'unknown', coalesce(r.reason, 'the provider did not say what became of it'), p_now) then v_done := v_done + 1; end if;
     exception when others then v_failed := v_failed || ringleader.failure('end_call', r.id, sqlstate);
     end;
   end loop;
   -- More calls have fallen silent than the provider can be asked about in two ticks: their slots are free all the same, and each is asked about in its turn.
-  update ringleader.calls c set released_at = p_now
-  where c.lease_until <= p_now - interval '2 minutes' and c.reserved_at is not null and c.released_at is null and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress');
+  with silent as (
+    select c.id from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id
+    where o.slot and c.lease_until <= p_now - interval '2 minutes' and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') order by c.id for no key update of c
+  ), released as (
+    update ringleader.calls c set released_at = p_now from silent where c.id = silent.id and c.released_at is null returning c.id
+  )
+  update ringleader.open_calls o set slot = false from released where o.call_id = released.id;
   -- Analyses past their grace, the provider having been asked.
   for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.analysis_due_at <= p_now and c.looked_at < p_now
            order by c.id limit 200 for no key update skip locked loop
@@ -1352,7 +1580,7 @@ begin
   -- What the provider must be asked about now, those whose lease has ended first; the next look is a minute away unless the answer says otherwise.
   with due as (
     select c.id from ringleader.calls c join (
-      select x.id from ringleader.calls x where x.ended_at is null and x.due_at is null and x.status <> 'reserved' and x.look_at <= p_now
+      select x.id from ringleader.open_calls o join ringleader.calls x on x.id = o.call_id where x.status <> 'reserved' and x.look_at <= p_now
       union all
       select x.id from ringleader.calls x where x.analysis_due_at is not null and x.look_at <= p_now) u on u.id = c.id
     order by (c.lease_until <= p_now) desc nulls last, c.look_at, c.id limit p_limit for no key update of c skip locked
@@ -1439,13 +1667,13 @@ begin
     (select min(k.ends_at) from ringleader.campaigns k where k.settled_at is null and k.status in ('active', 'paused')),
     -- Leads of a canceled campaign that are still to be ended.
     (select p_now from ringleader.campaigns k where k.settled_at is null and k.status = 'canceled'
-     and (select l.id from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting' order by l.zone, l.next_attempt_at, l.seq limit 1) is not null limit 1),
+     and (select l.seq from ringleader.leads l where l.campaign_id = k.id and l.next_attempt_at is not null order by l.zone, l.next_attempt_at, l.seq limit 1) is not null limit 1),
     -- Silence in a campaign that nobody dials is told: looked at after a day, and exactly from then on.
     (select min(d.at) from ringleader.campaigns k cross join lateral (select ringleader.silent_since(k) + interval '1 day' as day) s
      cross join lateral (select case when s.day > p_now then s.day else ringleader.nothing_dialled_at(k) end as at) d
      where k.status = 'active' and d.at > p_now),
     (select min(i.lease_until) from ringleader.imports i where i.finished_at is null),
-    (select min(c.look_at) from ringleader.calls c where c.ended_at is null and c.due_at is null),
+    (select min(c.look_at) from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id),
     (select min(c.look_at) from ringleader.calls c where c.analysis_due_at is not null),
     (select min(greatest(c.due_at, g.hold_until)) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.status = 'waiting' and c.due_at is not null and g.paused_reason is null),
     (select min(n.next_attempt_at) from ringleader.notifications n where n.next_attempt_at is not null),
@@ -1458,8 +1686,8 @@ begin
   perform ringleader.assert_app_role();
   return jsonb_build_object(
     'accounts', (select count(*) from ringleader.accounts),
-    'live_calls', (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null),
-    'waiting_leads', (select count(*) from ringleader.leads l join ringleader.campaigns k on k.id = l.campaign_id where l.status = 'waiting' and k.status = 'active'),
+    'live_calls', (select count(*) from ringleader.open_calls o where o.slot),
+    'waiting_leads', (select count(*) from ringleader.leads l join ringleader.campaigns k on k.id = l.campaign_id where l.next_attempt_at is not null and k.status = 'active'),
     'waiting_direct_calls', (select count(*) from ringleader.calls c where c.status = 'waiting' and c.due_at is not null),
     'notifications', coalesce((select jsonb_object_agg(s.status, s.n) from (select status, count(*) as n from ringleader.notifications group by 1) s), '{}'),
     'unknown_events', (select count(*) from ringleader.call_events e where e.fate = 'unknown'),
@@ -1565,14 +1793,14 @@ create function ringleader.account_status(p_account uuid, p_now timestamptz, p_o
 begin
   perform ringleader.enter(p_account);
   return jsonb_build_object(
-    'live_calls', (select count(*) from ringleader.calls c where c.account_id = p_account and c.reserved_at is not null and c.released_at is null),
+    'live_calls', (select count(*) from ringleader.open_calls o where o.account_id = p_account and o.slot),
     'waiting_leads', (select count(*) from ringleader.leads l join ringleader.campaigns k on k.id = l.campaign_id
-      where k.account_id = p_account and k.status = 'active' and l.status = 'waiting'),
+      where k.account_id = p_account and k.status = 'active' and l.next_attempt_at is not null),
     'waiting_direct_calls', (select count(*) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting' and c.due_at is not null),
     'next_due_at', ringleader.iso(least(
       (select min(ringleader.next_dial_at(k)) from ringleader.campaigns k where k.account_id = p_account and k.status = 'active'),
       (select min(c.due_at) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting' and c.due_at is not null))),
-    'unknown_events', (select count(*) from ringleader.call_events e where e.account_id = p_account and e.fate = 'unknown'),
+    'unknown_events', (select count(*) from ringleader.agents g join ringleader.call_events e on e.agent_id = g.id where g.account_id = p_account and e.fate = 'unknown'),
     'email_problem', (select a.email_problem from ringleader.accounts a where a.id = p_account),
     'mails_off', coalesce((select jsonb_agg(jsonb_build_object('type', t.type, 'reason', t.reason)) from (
       select o.type, 'switched off by configuration' as reason from jsonb_array_elements_text(p_off) o(type)
@@ -1758,7 +1986,7 @@ begin
   -- Fewer attempts than before: who waits for one too many has had all of them.
   if r ? 'max_attempts' then
     update ringleader.leads l set status = 'unreached', next_attempt_at = null
-    where l.campaign_id = p_id and l.status = 'waiting' and l.attempts >= (r ->> 'max_attempts')::int;
+    where l.campaign_id = p_id and l.next_attempt_at is not null and l.attempts >= (r ->> 'max_attempts')::int;
     if found then perform ringleader.complete_if_done(p_account, p_id, p_now); end if;
   end if;
   return (select ringleader.campaign_json(x) from ringleader.campaigns x where x.id = p_id);
@@ -1781,6 +2009,8 @@ begin
   where n.campaign_id = p_id and n.status = 'pending';
   delete from ringleader.call_events e using ringleader.calls c where c.campaign_id = p_id and e.call_id = c.id;
   delete from ringleader.call_results r using ringleader.calls c where c.campaign_id = p_id and r.call_id = c.id;
+  delete from ringleader.provider_calls p using ringleader.calls c where c.campaign_id = p_id and p.account_id = p_account and p.provider_call_id = c.provider_call_id and p.call_id = c.id;
+  delete from ringleader.failed_calls f where f.campaign_id = p_id;
   delete from ringleader.calls c where c.campaign_id = p_id;
   delete from ringleader.leads l where l.campaign_id = p_id;
   delete from ringleader.import_errors e where e.campaign_id = p_id;
@@ -1801,7 +2031,7 @@ begin
       case k.status when 'paused' then '; resume it' when 'active' then '; pause or cancel it' else '' end));
   end if;
   if k.ends_at <= p_now then return ringleader.refuse(409, 'ended', 'ends_at has passed: set a later one first'); end if;
-  if (select l.id from ringleader.leads l where l.campaign_id = p_id and l.status = 'waiting' limit 1) is null then
+  if (select l.seq from ringleader.leads l where l.campaign_id = p_id and l.next_attempt_at is not null order by l.zone, l.next_attempt_at, l.seq limit 1) is null then
     return ringleader.refuse(409, 'no_leads', 'the campaign has no lead that can be called: upload some first');
   end if;
   update ringleader.campaigns x set status = 'active', started_at = p_now where x.id = p_id;
@@ -1870,7 +2100,7 @@ begin
 end $$;
 
 create function ringleader.import_leads(p_account uuid, p_now timestamptz, p_import uuid, p_campaign uuid, p_rows jsonb, p_errors jsonb) returns jsonb language plpgsql as $$
-declare v_imported int; v_suppressed int; v_first int; v_last int; z record;
+declare v_imported int; v_suppressed int; z record;
 begin
   perform ringleader.enter(p_account);
   update ringleader.imports i set lease_until = p_now + interval '10 minutes' where i.id = p_import and i.account_id = p_account and i.campaign_id = p_campaign and i.finished_at is null;
@@ -1878,19 +2108,17 @@ begin
   if exists (select from ringleader.campaigns k where k.id = p_campaign and k.status in ('completed', 'canceled')) then
     return ringleader.refuse(409, 'campaign_closed', 'the campaign was closed during the import: leads can no longer be added');
   end if;
-  insert into ringleader.leads (id, account_id, campaign_id, phone, name, email, company, timezone, variables, status, next_attempt_at, reason, import_id, import_row, created_at)
-  select r.id, p_account, p_campaign, r.phone, r.name, r.email, r.company, r.timezone, coalesce(r.variables, '{}'),
+  insert into ringleader.leads (id, account_id, campaign_id, phone, name, email, company, timezone, zone, variables, status, next_attempt_at, reason, import_id, import_row, created_at)
+  select r.id, p_account, p_campaign, r.phone, r.name, r.email, r.company, r.timezone, coalesce(r.timezone, ''), coalesce(r.variables, '{}'),
     case when s.phone is null then 'waiting' else 'suppressed' end, case when s.phone is null then p_now end,
     case when s.phone is not null then 'the number is suppressed' end, p_import, r.row, p_now
   from jsonb_to_recordset(p_rows) as r(id uuid, "row" int, phone text, name text, email text, company text, timezone text, variables jsonb)
   left join ringleader.suppressions s on s.account_id = p_account and s.phone = r.phone
   order by r.row
   on conflict (campaign_id, phone) do nothing;
-  -- Counted from the table, not from the insert: the same batch sent again gets the same answer. A batch is a run of rows of its file.
-  select min((r ->> 'row')::int), max((r ->> 'row')::int) into v_first, v_last from jsonb_array_elements(p_rows) r;
+  -- Counted from the table, not from the insert: the same batch sent again gets the same answer.
   select count(*), count(*) filter (where l.status = 'suppressed') into v_imported, v_suppressed
-  from ringleader.leads l
-  where l.import_id = p_import and l.import_row between v_first and v_last;
+  from ringleader.leads l where l.id = any (array(select (r ->> 'id')::uuid from jsonb_array_elements(p_rows) r));
   insert into ringleader.import_errors (account_id, campaign_id, import_id, row, "column", code, message, cells)
   select p_account, p_campaign, p_import, e.row, e."column", e.code, e.message, coalesce(e.cells, '{}')
   from jsonb_to_recordset(p_errors) as e("row" int, "column" text, code text, message text, cells jsonb)
@@ -1917,8 +2145,13 @@ begin
   if not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = p_campaign) then return null; end if;
   if p_sort = 'score' then
     return coalesce((select jsonb_agg(ringleader.lead_json(l) || jsonb_build_object('seq', l.seq::text) order by (l.temperature = 'hot') desc nulls last, l.score desc nulls last, l.seq)
-      from (select * from ringleader.leads x where x.campaign_id = p_campaign and (p_status is null or x.status = p_status) and (p_temperature is null or x.temperature = p_temperature)
-            order by (x.temperature = 'hot') desc nulls last, x.score desc nulls last, x.seq limit p_limit) l), '[]');
+      from (
+        (select * from ringleader.leads x where x.campaign_id = p_campaign and x.temperature is not null and (p_status is null or x.status = p_status)
+           and (p_temperature is null or x.temperature = p_temperature) order by (x.temperature = 'hot') desc, x.score desc nulls last, x.seq limit p_limit)
+        union all
+        (select * from ringleader.leads x where x.campaign_id = p_campaign and x.temperature is null and (p_status is null or x.status = p_status)
+           and p_temperature is null order by x.seq limit p_limit)
+        limit p_limit) l), '[]');
   end if;
   return coalesce((select jsonb_agg(ringleader.lead_json(l) || jsonb_build_object('seq', l.seq::text) order by l.seq)
     from (select * from ringleader.leads x where x.campaign_id = p_campaign and x.seq > coalesce(p_after, 0)
@@ -1967,11 +2200,11 @@ $$;
 create function ringleader.busy_reasons(k ringleader.campaigns, a ringleader.accounts, p_system_cap int, p_now timestamptz) returns jsonb language plpgsql stable as $$
 declare v jsonb := '[]';
 begin
-  if (select count(*) from ringleader.calls c where c.campaign_id = k.id and c.account_id = a.id and c.reserved_at is not null and c.released_at is null)
+  if (select count(*) from ringleader.open_calls o where o.account_id = a.id and o.campaign_id = k.id and o.slot)
      >= coalesce(k.max_concurrent_calls, 2147483647) then
     v := v || ringleader.why('campaign_cap', format('All %s calls of the campaign are in use.', k.max_concurrent_calls));
   end if;
-  if (select count(*) from ringleader.calls c where c.account_id = a.id and c.reserved_at is not null and c.released_at is null) >= a.max_concurrent_calls then
+  if (select count(*) from ringleader.open_calls o where o.account_id = a.id and o.slot) >= a.max_concurrent_calls then
     v := v || ringleader.why('account_cap', format('All %s calls of the account are in use.', a.max_concurrent_calls));
   end if;
   if ringleader.system_is_full(p_system_cap) then
@@ -2054,7 +2287,7 @@ begin
   select * into g from ringleader.agents x where x.id = k.agent_id;
   select * into e from ringleader.explain_alike(k, a, g, l,
     exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = l.phone),
-    exists (select from ringleader.calls c where c.account_id = p_account and c.phone = l.phone and c.reserved_at is not null and c.released_at is null),
+    exists (select from ringleader.open_calls o where o.account_id = p_account and o.phone = l.phone and o.slot),
     ringleader.busy_reasons(k, a, p_system_cap, p_now), p_now);
   return jsonb_build_object('dialable', jsonb_array_length(e.reasons) = 0, 'reasons', e.reasons, 'next_eligible_at', ringleader.iso(e.next_at));
 end $$;
@@ -2112,7 +2345,7 @@ begin
       x.next_attempt_at > p_now as later, case when x.next_attempt_at > p_now then x.disposition end as disposition, count(*)::int as n, min(x.next_attempt_at) as first_at, max(x.next_attempt_at) as last_at
     from ringleader.leads x
     left join ringleader.suppressions s on s.account_id = p_account and s.phone = x.phone
-    left join ringleader.calls o on o.account_id = p_account and o.phone = x.phone and o.reserved_at is not null and o.released_at is null
+    left join ringleader.open_calls o on o.account_id = p_account and o.phone = x.phone and o.slot
     where x.campaign_id = p_id group by 1, 2, 3, 4, 5, 6, 7
   loop
     l.status := r.status; l.timezone := r.timezone; l.attempts := r.attempts; l.disposition := r.disposition; l.next_attempt_at := r.first_at;
@@ -2130,7 +2363,7 @@ begin
   -- How long an attempt holds its slot: the campaign's last 200, else a minute.
   select coalesce(avg(extract(epoch from c.released_at - c.reserved_at)), 60) into v_seconds from (
     select x.released_at, x.reserved_at from ringleader.calls x
-    where x.campaign_id = p_id and x.disposition is not null and x.direction = 'outbound' and x.released_at > x.reserved_at order by x.ended_at desc limit 200) c;
+    where x.campaign_id = p_id and x.disposition is not null and x.direction = 'outbound' and x.released_at > x.reserved_at order by x.seq desc limit 200) c;
   if v_lanes <> '[]' and g.paused_reason is null and k.status = 'active' then
     v_finish := ringleader.finish_estimate(k, v_lanes, v_seconds,
       least(least(k.max_concurrent_calls, a.max_concurrent_calls, p_system_cap) / v_seconds, k.calls_per_second, a.calls_per_second));
@@ -2147,141 +2380,38 @@ end $$;
 -- The one thing of the whole system that an account may learn: whether it is full.
 create function ringleader.system_is_full(p_system_cap int) returns boolean
 language sql stable security definer set search_path = pg_catalog as $$
-  select count(*) >= p_system_cap from ringleader.calls c where c.reserved_at is not null and c.released_at is null
+  select count(*) >= p_system_cap from ringleader.open_calls o where o.slot
 $$;
 
 -- ================================================================ account verbs: calls
 
-create function ringleader.fence_calls(p_account uuid, p_now timestamptz, p_token uuid, p_ids jsonb) returns jsonb language plpgsql as $$
-declare r record; v_opens timestamptz; v_ids uuid[] := array(select e::uuid from jsonb_array_elements_text(p_ids) e); v_go uuid[] := '{}'; v_new uuid[] := '{}';
-  v_held jsonb := '[]'; v_back jsonb := '[]'; v_campaign uuid; v_zone text; v_reason text;
-begin
-  perform ringleader.enter(p_account);
-  perform 1 from ringleader.calls c where c.account_id = p_account and c.id = any (v_ids) order by c.id for no key update;
-  -- Read once the calls are locked. Calls of one campaign and zone share their window.
-  for r in
-    select c.id, c.status, c.fence_token, c.lease_until, c.kind, c.attempt, c.campaign_id, g.paused_reason, g.hold_until,
-      k.status as k_status, k.starts_at, k.ends_at, k.max_attempts, k.window_days, k.window_start, k.window_end, coalesce(l.timezone, k.timezone, a.timezone) as zone, l.called_back_at,
-      exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = c.phone) as suppressed
-    from ringleader.calls c
-    join ringleader.accounts a on a.id = c.account_id
-    join ringleader.agents g on g.id = c.agent_id
-    left join ringleader.campaigns k on k.id = c.campaign_id
-    left join ringleader.leads l on l.id = c.lead_id
-    where c.account_id = p_account and c.id = any (v_ids) order by c.campaign_id, zone, c.id
-  loop
-    if r.status = 'placing' and r.fence_token = p_token then
-      v_go := v_go || r.id;
-      continue;
-    elsif r.status <> 'reserved' then
-      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', r.id, 'reason', 'the reservation is gone'));
-      continue;
-    end if;
-    if r.kind = 'campaign' and (r.campaign_id, r.zone) is distinct from (v_campaign, v_zone) then
-      select w.opens_at into v_opens from ringleader.window_after(r.window_days, r.window_start, r.window_end, r.zone, p_now) w;
-      v_campaign := r.campaign_id;
-      v_zone := r.zone;
-    end if;
-    v_reason := case
-      when r.lease_until <= p_now then 'the reservation expired'
-      when r.suppressed then 'suppressed'
-      when r.paused_reason is not null or r.hold_until > p_now then 'the provider is paused'
-      when r.kind = 'direct' then null
-      when r.k_status <> 'active' then format('the campaign is %s', r.k_status)
-      when r.starts_at > p_now or r.ends_at <= p_now then 'outside starts_at and ends_at'
-      when v_opens is null or v_opens > p_now then 'outside the calling window'
-      when r.attempt > r.max_attempts then 'all attempts have been made'
-      when r.called_back_at is not null then 'the lead called back' end;
-    if v_reason is null then
-      v_go := v_go || r.id;
-      v_new := v_new || r.id;
-    else
-      v_held := v_held || jsonb_build_array(jsonb_build_object('call_id', r.id, 'reason', v_reason));
-      v_back := v_back || jsonb_build_array(jsonb_build_object('call_id', r.id, 'reason', v_reason,
-        'again_at', case when v_reason = 'the provider is paused' then greatest(p_now, r.hold_until) else p_now end));
-    end if;
-  end loop;
-  update ringleader.calls c set status = 'placing', fence_token = p_token, placing_at = p_now, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '1 minute'
-  where c.id = any (v_new);
-  update ringleader.leads l set attempts = c.attempt from ringleader.calls c where c.id = any (v_new) and l.id = c.lead_id;
-  perform ringleader.give_back((h ->> 'call_id')::uuid, h ->> 'reason', (h ->> 'again_at')::timestamptz, p_now) from jsonb_array_elements(v_back) h;
-  return jsonb_build_object('go', to_jsonb(v_go), 'held', v_held, 'mail_due', ringleader.mail_is_due(p_account, p_now));
-end $$;
-
-create function ringleader.record_calls(p_account uuid, p_now timestamptz, p_outcomes jsonb) returns jsonb language plpgsql as $$
-declare o record; c ringleader.calls; v_released int := 0; v_done boolean := false; v_paused boolean := false; v_wait interval;
-  v_ids uuid[] := array(select (e ->> 'call_id')::uuid from jsonb_array_elements(p_outcomes) e);
-begin
-  perform ringleader.enter(p_account);
-  perform 1 from ringleader.calls x where x.account_id = p_account and x.id = any (v_ids) order by x.id for no key update;
-  update ringleader.calls x set provider_call_id = coalesce(x.provider_call_id, a.provider_call_id), placed_at = coalesce(x.placed_at, p_now),
-    status = case when x.status = 'placing' then 'queued' else x.status end,
-    lease_until = case when x.status = 'placing' then p_now + interval '10 minutes' else x.lease_until end,
-    look_at = case when x.status = 'placing' then p_now + interval '10 minutes' else x.look_at end
-  from jsonb_to_recordset(p_outcomes) as a(call_id uuid, outcome text, provider_call_id text)
-  where x.account_id = p_account and x.id = any (v_ids) and x.id = a.call_id and a.outcome = 'accepted';
-  -- Their events that came before this answer.
-  for c in select * from ringleader.calls x where x.account_id = p_account and x.id = any (v_ids)
-           and exists (select from ringleader.call_events e where e.agent_id = x.agent_id and e.provider_call_id = x.provider_call_id and e.fate = 'parked') order by x.id loop
-    v_done := ringleader.unpark(c.id, p_now) or v_done;
-    if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then v_released := v_released + 1; end if;
-  end loop;
-  for o in select * from jsonb_to_recordset(p_outcomes) as x(call_id uuid, outcome text, refusal text, retry_after_seconds double precision, reason text)
-           where x.outcome <> 'accepted' order by x.call_id loop
-    select * into c from ringleader.calls x where x.account_id = p_account and x.id = o.call_id;
-    if c.id is null then continue; end if;
-    if c.status <> 'placing' then
-      continue; -- an event or the tick has said more already
-    elsif o.outcome = 'unknown' then
-      update ringleader.calls x set look_at = p_now + interval '1 minute', reason = o.reason where x.id = c.id;
-    elsif o.refusal in ('later', 'account', 'agent') then
-      v_wait := make_interval(secs => greatest(1, coalesce(o.retry_after_seconds, 10)));
-      if o.refusal <> 'later' then
-        perform ringleader.pause_agents(c.agent_id, o.refusal = 'account', o.reason, p_now);
-        v_paused := true;
-      else
-        update ringleader.agents g set hold_until = greatest(g.hold_until, p_now + v_wait) where g.id = c.agent_id;
-      end if;
-      if o.refusal <> 'later' and c.kind = 'direct' then
-        perform ringleader.end_call(c.id, 'failed', o.reason, p_now, true, p_now);
-        v_released := v_released + 1;
-        continue;
-      end if;
-      v_done := ringleader.give_back(c.id, coalesce(o.reason, 'the provider asked to wait'), case when o.refusal = 'later' then p_now + v_wait else p_now end, p_now) or v_done;
-      v_released := v_released + 1;
-    else
-      v_done := ringleader.end_call(c.id, 'failed', o.reason, p_now, true, p_now, o.refusal = 'invalid') or v_done;
-      v_released := v_released + 1;
-    end if;
-  end loop;
-  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused, 'mail_due', ringleader.mail_is_due(p_account, p_now));
-end $$;
-
 create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb) returns jsonb language plpgsql as $$
-declare c ringleader.calls; e ringleader.call_events; r jsonb; v_provider_call text := p_fact ->> 'provider_call_id'; v_source text := p_fact ->> 'source';
+declare v_entered boolean := ringleader.enter(p_account); c ringleader.call_heads; e record; r jsonb; v_provider_call text := p_fact ->> 'provider_call_id'; v_source text := p_fact ->> 'source'; v_new boolean;
 begin
-  perform ringleader.enter(p_account);
   if p_fact ->> 'attempt_id' ~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$' then
-    select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.id = (p_fact ->> 'attempt_id')::uuid for no key update;
+    select * into c from ringleader.call_heads x where x.account_id = p_account and x.agent_id = p_agent and x.id = (p_fact ->> 'attempt_id')::uuid for no key update;
     -- The same attempt under another id of the provider is another call: none of ours.
     if c.provider_call_id <> v_provider_call then c := null; end if;
   end if;
-  if c.id is null and v_provider_call is not null then
-    select * into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = v_provider_call for no key update;
+  if c.id is null then
+    select x.* into c from ringleader.provider_calls p join ringleader.call_heads x on x.id = p.call_id
+    where p.account_id = p_account and p.provider_call_id = v_provider_call and x.account_id = p_account and x.agent_id = p_agent for no key update of x;
+    if c.id is null and not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
+    if c.id is null and p_fact ->> 'direction' = 'inbound' then
+      c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
+      if c.id is null then return jsonb_build_object('fate', 'ignored', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
+    end if;
   end if;
-  if c.id is null and not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
-  if c.id is null and p_fact ->> 'direction' = 'inbound' then
-    c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
-    if c.id is null then return jsonb_build_object('fate', 'ignored', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
-  end if;
-  if v_source = 'posted' and c.direction = 'outbound' and c.placing_at is null then
+  if c.placing_at is null and v_source = 'posted' and c.direction = 'outbound' then
     return ringleader.refuse(409, 'wrong_state', format('the call is %s and was not placed: there is nothing to analyse', c.status));
   end if;
+  -- A parked event is applied from what is kept of it here.
   insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, replay_of, received_at)
-  values (p_event, p_account, p_agent, c.id, p_fact ->> 'event_key', v_provider_call, p_fact ->> 'provider_status',
-    case when c.id is null then 'parked' else 'applied' end, p_fact - 'payload', p_fact ->> 'payload', v_source, (p_fact ->> 'replay_of')::uuid, p_now)
-  on conflict (agent_id, event_key) do nothing returning * into e;
-  if e.id is null then
+  values (p_event, p_account, p_agent, c.id, p_fact ->> 'event_key', v_provider_call, p_fact ->> 'provider_status', case when c.id is null then 'parked' else 'applied' end,
+    case when c.id is null then p_fact - 'payload' else '{}' end, p_fact ->> 'payload', v_source, (p_fact ->> 'replay_of')::uuid, p_now)
+  on conflict (agent_id, event_key) do nothing;
+  v_new := found;
+  if not v_new then
     -- Seen before. A read says what is true now and counts again; so does an event that could not be matched when it came.
     select * into e from ringleader.call_events x where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key' for no key update;
     if e.id = p_event then -- the very same statement, whose answer was lost: the refill it took is still its own
@@ -2290,19 +2420,22 @@ begin
         'refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account and x.token = p_event));
     end if;
     if c.id is null or (e.fate <> 'parked' and v_source <> 'read') then
-      if v_source <> 'read' then perform ringleader.note_repeat(e, c.id, p_event, p_now); end if;
+      if v_source <> 'read' then perform ringleader.note_repeat(e.id, c.id, p_event, p_now); end if;
       return jsonb_build_object('fate', case when c.id is null then e.fate else 'duplicate' end, 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false, 'refill', null);
     end if;
   end if;
   if c.id is null then return jsonb_build_object('fate', 'parked', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
   r := ringleader.apply_to_call(c, p_fact, p_now);
-  if e.fate <> r ->> 'fate' or e.call_id is null then update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.id = e.id; end if;
+  if not v_new or r ->> 'fate' <> 'applied' then
+    update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key';
+  end if;
   -- The first fact that ties our attempt to the provider's id lets the parked ones in.
   if c.provider_call_id is null and v_provider_call is not null then
     if ringleader.unpark(c.id, p_now) then r := r || '{"completed": true}'; end if;
     if c.released_at is null and c.reserved_at is not null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
   end if;
-  if ringleader.mail_is_due(p_account, p_now) then r := r || '{"mail_due": true}'; end if;
+  -- A mail may have come to be owed by a completion, a hot lead, or failures that paused something.
+  if ((r ->> 'completed')::boolean or p_fact ? 'analysis' or r ->> 'status' = 'failed') and ringleader.mail_is_due(p_account, p_now) then r := r || '{"mail_due": true}'; end if;
   -- Whoever reads a call in the tick dispatches anyway.
   if (r ->> 'released')::boolean and v_source <> 'read' and ringleader.take_refill(p_account, p_event, p_now) then
     r := r || jsonb_build_object('refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account));
@@ -2332,7 +2465,7 @@ begin
   select * into c from ringleader.calls x where x.account_id = p_account and x.id = p_call for no key update;
   if c.id is null then return null; end if;
   if c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') and c.lease_until <= p_now then
-    v_done := ringleader.end_call(c.id, 'unknown', coalesce(c.reason, 'the provider knows no such call'), null, true, p_now);
+    v_done := ringleader.end_call(c.id, 'unknown', coalesce(c.reason, 'the provider knows no such call'), p_now);
     return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', 'unknown', 'released', c.released_at is null, 'completed', v_done,
       'mail_due', ringleader.mail_is_due(p_account, p_now));
   end if;
@@ -2403,7 +2536,7 @@ begin
   select * into c from ringleader.calls x where x.account_id = p_account and x.id = p_id for no key update;
   if c.id is null then return null; end if;
   if c.status in ('waiting', 'reserved') then
-    perform ringleader.end_call(c.id, 'canceled', 'canceled by a person', p_now, true, p_now);
+    perform ringleader.end_call(c.id, 'canceled', 'canceled by a person', p_now);
   elsif ringleader.call_rank(c.status) >= 9 then
     return ringleader.refuse(409, 'wrong_state', format('the call has ended (%s): there is nothing to cancel', c.status));
   elsif c.provider_call_id is null then
@@ -2543,13 +2676,13 @@ begin
   perform ringleader.enter(p_account);
   return (select jsonb_build_object('campaign_id', k.id, 'campaign_name', k.name, 'status', k.status, 'pause_reason', coalesce(n.detail, k.pause_reason),
       'agent', (select jsonb_build_object('id', g.id, 'name', g.name) from ringleader.agents g where g.id = n.agent_id),
-      'waiting', (select count(*) from ringleader.leads l where l.campaign_id = k.id and l.status = 'waiting'),
+      'waiting', (select count(*) from ringleader.leads l where l.campaign_id = k.id and l.next_attempt_at is not null),
       'hot_leads', coalesce((select jsonb_agg(jsonb_build_object('lead_id', l.id, 'name', l.name, 'phone', l.phone, 'company', l.company, 'score', l.score, 'evidence', l.evidence)
         order by l.score desc nulls last, l.seq) from ringleader.leads l where l.hot_notice_id = n.id), '[]'),
       'failed_calls', coalesce((select jsonb_agg(jsonb_build_object('name', f.name, 'phone', f.phone, 'disposition', f.disposition, 'reason', f.reason) order by f.nth)
         from (select l.name, c.phone, c.disposition, c.reason, row_number() over (order by c.ended_at desc, c.id) as nth
-              from ringleader.calls c join ringleader.leads l on l.id = c.lead_id
-              where n.type = 'campaign_paused' and c.campaign_id = k.id and c.disposition in ('failed', 'unknown')
+              from ringleader.failed_calls x join ringleader.calls c on c.id = x.call_id join ringleader.leads l on l.id = c.lead_id
+              where n.type = 'campaign_paused' and x.campaign_id = k.id and c.disposition in ('failed', 'unknown')
                 and c.ended_at > n.created_at - interval '10 minutes' and c.ended_at <= n.created_at
               order by c.ended_at desc, c.id limit 10) f), '[]'))
     from ringleader.notifications n left join ringleader.campaigns k on k.id = n.campaign_id
@@ -2605,3 +2738,6 @@ revoke create on schema ringleader from ringleader_system;
 alter role ringleader_app set statement_timeout = '8s';
 alter role ringleader_app set idle_in_transaction_session_timeout = '30s';
 alter role ringleader_app set timezone = 'UTC';
+-- Every lookup has its index. A plan made while a small, busy table was all but empty must not read all of its dead rows for ever after.
+alter role ringleader_app set enable_seqscan = off;
+alter role ringleader_app set jit = off; -- no statement here is long enough to gain by it

@@ -49,10 +49,8 @@ export const claim: Bench = {
           const most = Math.max(...owners.map(([, own]) => own.length));
           check(most === 1, `one account got ${most} of ${BATCH} while another got none`);
           await crowd(10, () => {
-            const [account, own] = owners.pop() ?? [];
-            if (account === undefined || own === undefined) return null;
-            const ids = own.map((call) => call.call_id);
-            return () => serve(verbs, agents, account, ids);
+            const own = owners.pop()?.[1];
+            return own === undefined ? null : () => serve(verbs, agents, own);
           });
         }
       }

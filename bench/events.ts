@@ -38,12 +38,10 @@ const ourEvents = async (server: Server, calls: number): Promise<Speed> => {
     const { verbs, pool } = connect(db, CLIENTS);
     const place = async (limit: number): Promise<{ account: string; id: string }[]> => {
       const claimed = (await verbs.claimCalls(new Date(), randomUUID(), limit, 100_000)).calls;
-      for (const [account, own] of Map.groupBy(claimed, (call) => call.account_id)) {
-        const ids = own.map((call) => call.call_id);
-        const { go } = await verbs.fenceCalls(account, new Date(), randomUUID(), ids);
-        const outcomes = go.map((call_id) => ({ call_id, outcome: 'accepted' as const, provider_call_id: `p-${call_id}` }));
-        await verbs.recordCalls(account, new Date(), outcomes);
-      }
+      const ids = claimed.map((call) => call.call_id);
+      const { go } = await verbs.fenceCalls(new Date(), randomUUID(), ids);
+      const outcomes = go.map((call_id) => ({ call_id, outcome: 'accepted' as const, provider_call_id: `p-${call_id}` }));
+      await verbs.recordCalls(new Date(), outcomes);
       return claimed.map((call) => ({ account: call.account_id, id: call.call_id }));
     };
     const tell = async ({ account, id }: { account: string; id: string }): Promise<void> => {

@@ -1,7 +1,7 @@
 /** A dialled call as a durable job: reserve, fence, record, one terminal event; under all caps, fair, deduplicated, completed once. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as nap } from 'node:timers/promises';
-import type { Verbs } from '../lib/verbs.ts';
+import type { ClaimedCall, Verbs } from '../lib/verbs.ts';
 import { costOf } from './cpu.ts';
 import { check, speedOf, type Speed } from './measure.ts';
 import { connect, stage, type Owner } from './scene.ts';
@@ -17,20 +17,18 @@ export interface OurRun {
   systemCap: number;
 }
 
-/** Fences, records and ends the calls of one account: a fence, a record, and an event for each call. */
-export const serve = async (
-  verbs: Verbs,
-  agents: ReadonlyMap<string, string>,
-  account: string,
-  ids: readonly string[],
-): Promise<void> => {
-  const { go } = await verbs.fenceCalls(account, new Date(), randomUUID(), [...ids]);
+/** Fences, records and ends the calls of one claim: a fence, a record, and an event for each call. */
+export const serve = async (verbs: Verbs, agents: ReadonlyMap<string, string>, calls: readonly ClaimedCall[]): Promise<void> => {
+  const { go } = await verbs.fenceCalls(
+    new Date(),
+    randomUUID(),
+    calls.map((call) => call.call_id),
+  );
   await verbs.recordCalls(
-    account,
     new Date(),
     go.map((call_id) => ({ call_id, outcome: 'accepted', provider_call_id: `p-${call_id}` })),
   );
-  for (const id of go) {
+  for (const { call_id: id, account_id: account } of calls) {
     const fact = {
       event_key: `p-${id}:no-answer`,
       attempt_id: id,
@@ -41,7 +39,7 @@ export const serve = async (
     } as const;
     await verbs.applyFact(account, new Date(), agents.get(account)!, randomUUID(), fact);
   }
-  check(go.length === ids.length, 'the fence held calls back');
+  check(go.length === calls.length, 'the fence held calls back');
 };
 
 /** Every lead ended once, with one call of one event; every campaign completed, its summary owed once; no slot is left. */
@@ -76,10 +74,7 @@ export const ourJobs = async (server: Server, options: OurRun): Promise<Speed> =
           const { calls } = await verbs.claimCalls(new Date(), randomUUID(), Math.min(batch, until - claimed), systemCap);
           claimed += calls.length;
           if (calls.length === 0) await nap(1); // every slot is taken
-          for (const [account, own] of Map.groupBy(calls, (call) => call.account_id)) {
-            const ids = own.map((call) => call.call_id);
-            await serve(verbs, agents, account, ids);
-          }
+          if (calls.length > 0) await serve(verbs, agents, calls);
         }
       };
       const all = (): Promise<unknown> => Promise.all(Array.from({ length: clients }, client));

@@ -16,7 +16,12 @@ export interface Owner {
 export const connect = (db: BenchDatabase, clients: number): { verbs: Verbs; pool: Pool } => {
   const pool = new Pool({ connectionString: db.appUrl, max: clients });
   pool.on('error', () => undefined); // a query under way rejects all the same
-  return { pool, verbs: bindVerbs({ query: (text, params) => pool.query(text, [...params]) }) };
+  return {
+    pool,
+    verbs: bindVerbs({
+      query: (text, params, { verb }) => pool.query({ name: `${verb} ${params.length}`, text, values: [...params] }),
+    }),
+  };
 };
 
 export interface SceneOptions {

@@ -77,45 +77,41 @@ const createCall = async (deps: Deps, call: ClaimedCall, agent: AgentSecrets, de
   return { call_id: call.call_id, ...outcome };
 };
 
-/** The providers that have just refused the account behind one of these agents. */
+/** The accounts behind whose agents a provider has just refused everything, each with that provider. */
 const refusing = (
   outcomes: readonly CallOutcome[],
   calls: readonly ClaimedCall[],
   agents: ReadonlyMap<string, AgentSecrets>,
-): Set<ProviderName> => {
+): Map<string, { account: string; provider: ProviderName }> => {
   const refused = new Set(outcomes.filter(({ refusal }) => refusal === 'account').map(({ call_id }) => call_id));
-  return new Set(calls.filter(({ call_id }) => refused.has(call_id)).map(({ agent_id }) => agents.get(agent_id)!.provider));
+  const pairs = calls
+    .filter(({ call_id }) => refused.has(call_id))
+    .map(({ account_id: account, agent_id }) => ({ account, provider: agents.get(agent_id)!.provider }));
+  return new Map(pairs.map((pair) => [`${pair.account} ${pair.provider}`, pair]));
 };
 
-/** Fences, creates and records the claimed calls of one account. */
+/** Fences, creates and records the calls of one claim. */
 const placeCalls = async (
   deps: Deps,
-  account: string,
   calls: readonly ClaimedCall[],
   agents: ReadonlyMap<string, AgentSecrets>,
 ): Promise<number> => {
   const deadline = deps.elapsedMs() + FENCE_MS;
-  const fenced = await deps.verbs.fenceCalls(
-    account,
-    deps.now(),
-    deps.newId(),
-    calls.map((call) => call.call_id),
-  );
+  const ids = calls.map((call) => call.call_id);
+  const fenced = await deps.verbs.fenceCalls(deps.now(), deps.newId(), ids);
   const go = new Set(fenced.go);
   const outcomes = await Promise.all(
     calls.filter((call) => go.has(call.call_id)).map((call) => createCall(deps, call, agents.get(call.agent_id)!, deadline)),
   );
-  for (const provider of refusing(outcomes, calls, agents)) await tagAgents(deps, account, provider);
-  const recorded = outcomes.length === 0 ? null : await deps.verbs.recordCalls(account, deps.now(), outcomes);
+  for (const { account, provider } of refusing(outcomes, calls, agents).values()) await tagAgents(deps, account, provider);
+  const recorded = outcomes.length === 0 ? null : await deps.verbs.recordCalls(deps.now(), outcomes);
   if (recorded?.mail_due ?? fenced.mail_due) sweepSoon(deps);
   return outcomes.length;
 };
 
-const byAccount = (calls: readonly ClaimedCall[]): Map<string, ClaimedCall[]> => Map.groupBy(calls, (call) => call.account_id);
-
 /**
  * Dials whatever is due, for whomever it is fair, until nothing is due or this invocation's limits are reached.
- * One account's failure never stops the others. A refill, which it may be, is given back by the claim that finds nothing more.
+ * A refill, which it may be, is given back by the claim that finds nothing more.
  */
 export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES, mine?: Refill): Promise<Dispatched> => {
   let created = 0;
@@ -130,15 +126,12 @@ export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES, mine?: Refi
       await deps.sleep(Math.max(nap, 1));
       continue;
     }
-    const agents = new Map(claim.agents.map((agent) => [agent.agent_id, agent]));
-    for (const [account, calls] of byAccount(claim.calls)) {
-      try {
-        created += await placeCalls(deps, account, calls, agents);
-      } catch (error) {
-        // Their leases bring them back.
-        deps.report('call_dispatch_failed', error, { account_id: account, calls: calls.length });
-        created += calls.length;
-      }
+    try {
+      created += await placeCalls(deps, claim.calls, new Map(claim.agents.map((agent) => [agent.agent_id, agent])));
+    } catch (error) {
+      // Their leases bring them back.
+      deps.report('call_dispatch_failed', error, { calls: claim.calls.length });
+      created += claim.calls.length;
     }
   }
   return { created, unfinished: true };

@@ -338,6 +338,16 @@ export const VERBS = {
     'claim_calls',
     z.object({ calls: z.array(ClaimedCall), agents: z.array(AgentSecrets), next_pace_at: c.Instant.nullable() }),
   ),
+  /** The fence: `reserved → placing` for those that may still be dialled at this very moment; the others are given back at no cost. Sent again with the same token, it says the same. */
+  fenceCalls: system<[token: string, callIds: string[]]>()(
+    'fence_calls',
+    z.object({ go: z.array(c.Id), held: z.array(z.object({ call_id: c.Id, reason: z.string() })), mail_due: Flag }),
+  ),
+  /** Records how create-calls ended, applies parked events, settles refusals. */
+  recordCalls: system<[outcomes: CallOutcome[]]>()(
+    'record_calls',
+    z.object({ released: z.int(), completed: z.boolean(), agent_paused: z.boolean(), mail_due: Flag }),
+  ),
   /** Set-based upkeep: gives back expired reservations, ends what is past `ends_at`, moves windows on, completes what is done; returns the calls to look at. */
   tick: system<[limit: number]>()(
     'tick',
@@ -469,16 +479,6 @@ export const VERBS = {
   ),
 
   // ---- calls
-  /** The fence: `reserved → placing` for those that may still be dialled at this very moment; the others are given back at no cost. Sent again with the same token, it says the same. */
-  fenceCalls: account<[token: string, callIds: string[]]>()(
-    'fence_calls',
-    z.object({ go: z.array(c.Id), held: z.array(z.object({ call_id: c.Id, reason: z.string() })), mail_due: Flag }),
-  ),
-  /** Records how create-calls ended, applies parked events, settles refusals. */
-  recordCalls: account<[outcomes: CallOutcome[]]>()(
-    'record_calls',
-    z.object({ released: z.int(), completed: z.boolean(), agent_paused: z.boolean(), mail_due: Flag }),
-  ),
   /** Applies one fact to its call, forward only, each event key once. */
   applyFact: account<[agent: string, eventId: string, fact: CallFact]>()('apply_fact', Applied.nullable()),
   /** Takes the account's one refill under a token of the caller's. False: somebody has it, and will see what was committed before. */

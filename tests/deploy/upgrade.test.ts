@@ -87,9 +87,9 @@ const fill = (url: string, leads: number): Promise<unknown> =>
       insert into ringleader.import_errors (account_id, campaign_id, import_id, row, code, message, cells)
         select pg_temp.id('account', n % 10 + 1), pg_temp.id('campaign', n % 10 + 1), pg_temp.id('import', n % 10 + 1), n, 'bad', 'Bad', '["1"]'
           from generate_series(1, 1000) n;
-      insert into ringleader.leads (id, account_id, campaign_id, phone, name, variables, status, created_at)
+      insert into ringleader.leads (id, account_id, campaign_id, phone, name, variables, status, next_attempt_at, created_at)
         select pg_temp.id('lead', n), pg_temp.id('account', n % 10 + 1), pg_temp.id('campaign', n % 10 + 1), '+1415' || 1000000 + n, 'Lead ' || n,
-          jsonb_build_object('n', n), 'waiting', '2026-01-01' from generate_series(1, ${leads}) n;
+          jsonb_build_object('n', n), 'waiting', '2026-01-01', '2026-01-01' from generate_series(1, ${leads}) n;
       insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, provider, created_at, ended_at)
         select pg_temp.id('call', n), pg_temp.id('account', n % 10 + 1), 'campaign', pg_temp.id('campaign', n % 10 + 1), pg_temp.id('lead', n),
           pg_temp.id('agent', n % 10 + 1), '+1415' || 1000000 + n, 'completed', 1, 'bolna', '2026-01-01', '2026-01-01' from generate_series(1, 5000) n;
@@ -231,8 +231,8 @@ describe('the comparison', () => {
     ],
     [
       'a constraint that is gone',
-      'alter table ringleader.leads drop constraint leads_status_check',
-      /^dropped constraint .*leads_status_check$/m,
+      'alter table ringleader.leads drop constraint leads_queue',
+      /^dropped constraint .*leads_queue$/m,
     ],
     ['an index', 'create index more on ringleader.leads (name)', /^made index ringleader\.more$/m],
     [

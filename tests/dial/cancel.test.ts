@@ -31,8 +31,8 @@ const scene = async (state: CallStatus) => {
   const [lead] = await engine.leads(account, campaign, phones(1));
   let call: string = randomUUID();
   const tell = (status: CallFact['status'], more: Partial<CallFact> = {}) => engine.tell(owner, call, status, more);
-  const fence = () => verbs.fenceCalls(account, now(), randomUUID(), [call]);
-  const accept = () => verbs.recordCalls(account, now(), [{ call_id: call, outcome: 'accepted', provider_call_id: `x-${call}` }]);
+  const fence = () => verbs.fenceCalls(now(), randomUUID(), [call]);
+  const accept = () => verbs.recordCalls(now(), [{ call_id: call, outcome: 'accepted', provider_call_id: `x-${call}` }]);
 
   if (state === 'waiting') {
     await verbs.requestDirectCall(account, now(), call, owner.agent, phones(1)[0], null, {});

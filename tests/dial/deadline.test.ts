@@ -44,7 +44,7 @@ const dialWith = async (slow: number) => {
       elapsed += slow;
       return Promise.resolve({ go: [CALL], held: [], mail_due: false });
     },
-    recordCalls: (_account, _now, outcomes) => {
+    recordCalls: (_now, outcomes) => {
       recorded.push(...outcomes);
       return Promise.resolve({ released: 0, completed: false, agent_paused: false, mail_due: false });
     },

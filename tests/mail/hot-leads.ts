@@ -136,7 +136,7 @@ export const hotLeadTests = async (many: number): Promise<void> => {
         `case when ${cell} ~ '^\\s*[=+\\-@\\t\\r\\n＝＋－＠]' and ${cell} !~ '^[+-]?[0-9]+$' then '''' || ${cell} else nullif(${cell}, '') end`;
       const { rows } = await client.query<{ same: boolean; n: number }>(
         `with truth as (
-         select row_number() over (order by l.score desc, c.placed_at desc, l.id) as n, ${guard('l.name')} as name, l.phone, l.score::text, l.temperature,
+         select row_number() over (order by l.score desc, c.placed_at desc, l.id) as n, ${guard('l.name')} as name, l.phone, l.score::text, l.temperature::text,
            ${guard('l.email')} as email, ${guard('l.company')} as company,
            to_char(c.placed_at at time zone 'Asia/Kolkata', 'YYYY-MM-DD"T"HH24:MI:SS') || '+05:30' as call_at, ${guard('l.evidence')} as summary
          from ringleader.leads l join ringleader.calls c on c.lead_id = l.id where l.campaign_id = $1

@@ -107,7 +107,7 @@ const partiesOf = async (engine: Engine, n: number, inbound: boolean) => {
   await verbs.startCampaign(owner.account, now(), campaign);
   const calls = await engine.claim(n, n);
   const ids = calls.map((call) => call.call_id);
-  const { go } = await verbs.fenceCalls(owner.account, now(), randomUUID(), ids);
+  const { go } = await verbs.fenceCalls(now(), randomUUID(), ids);
   expect(go).toHaveLength(n);
   if (inbound) for (const id of ids) await engine.tell(owner, id, 'no_answer', { provider_call_id: `first-${id}` });
   const parties = calls.map(({ call_id, phone }): Party => {
@@ -180,7 +180,7 @@ export const runScenario = async (
     const ends = new Set([now().toISOString()]);
     for (const step of steps) {
       if (step === 'accepted') {
-        await verbs.recordCalls(owner.account, now(), [{ call_id: party.attempt!, outcome: 'accepted', provider_call_id }]);
+        await verbs.recordCalls(now(), [{ call_id: party.attempt!, outcome: 'accepted', provider_call_id }]);
         continue;
       }
       const fact = await factOf(step.event, party, samples);

@@ -27,12 +27,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the system’s cap counts nothing',
     invariant: 1,
-    patches: [
-      schema(
-        'p_system_cap - (select count(*) from ringleader.calls c where c.reserved_at is not null and c.released_at is null));',
-        'p_system_cap);',
-      ),
-    ],
+    patches: [schema('p_system_cap - (select count(*) from ringleader.open_calls o where o.slot));', 'p_system_cap);')],
     killer: { seed: 2 },
   },
   {
@@ -73,7 +68,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the fence does not look at the window',
     invariant: 3,
-    patches: [schema("      when v_opens is null or v_opens > p_now then 'outside the calling window'\n", '')],
+    patches: [schema("      when lane.opens_at is null or lane.opens_at > p_now then 'outside the calling window'\n", '')],
     killer: { seed: 21 },
   },
   {
@@ -90,7 +85,7 @@ export const MUTANTS: readonly Mutant[] = [
         '    perform ringleader.roll_windows(p_now);\n    if not',
         "    update ringleader.campaign_zones set opens_at = opens_at + interval '1 day', closes_at = closes_at + interval '1 day' where closes_at <= p_now;\n    if not",
       ),
-      schema("      when v_opens is null or v_opens > p_now then 'outside the calling window'\n", ''),
+      schema("      when lane.opens_at is null or lane.opens_at > p_now then 'outside the calling window'\n", ''),
     ],
     killer: { seed: 21 },
   },
@@ -114,18 +109,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a call that has ended ends again with the next event',
     invariant: 6,
-    patches: [schema('elsif v_rank = 10 and ringleader.call_rank(c.status) < 10 then', 'elsif v_rank = 10 then')],
+    patches: [
+      schema('if v_rank = 10 and v_is < 10 and v_status is not null then', 'if v_rank = 10 and v_status is not null then'),
+    ],
     killer: { seed: 35 },
   },
   {
     name: 'states move back with late events',
     invariant: 6,
-    patches: [
-      schema(
-        'elsif v_rank > ringleader.call_rank(c.status) and v_rank < 9 and ringleader.call_rank(c.status) < 9 then',
-        'elsif v_rank < 9 and ringleader.call_rank(c.status) < 9 then',
-      ),
-    ],
+    patches: [schema('elsif v_rank > v_is and v_rank < 9 then', 'elsif v_rank < 9 then')],
     killer: { seed: 2 },
   },
   {
@@ -170,8 +162,8 @@ export const MUTANTS: readonly Mutant[] = [
     invariant: 7,
     patches: [
       schema(
-        "l.status in ('waiting', 'calling') limit 1) is not null then return false; end if;\n  if (select i.id",
-        "l.status in ('waiting') limit 1) is not null then return false; end if;\n  if (select i.id",
+        '\n    or (select o.call_id from ringleader.open_calls o where o.account_id = p_account and o.campaign_id = p_campaign limit 1) is not null then',
+        ' then',
       ),
     ],
     killer: { seed: 1 },
@@ -210,7 +202,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'the last attempt is followed by one more',
     invariant: 9,
     patches: [
-      schema('l.attempts < k.max_attempts and k.settled_at is null', 'l.attempts <= k.max_attempts and k.settled_at is null'),
+      schema('c.attempt >= k.max_attempts or k.settled_at is not null', 'c.attempt > k.max_attempts or k.settled_at is not null'),
       schema("      when r.attempt > r.max_attempts then 'all attempts have been made'\n", ''),
     ],
     killer: { seed: 3 },
@@ -238,7 +230,7 @@ export const MUTANTS: readonly Mutant[] = [
     invariant: 11,
     patches: [
       schema(
-        "        case when exists (select from ringleader.leads l where l.campaign_id = z.campaign_id and l.status = 'calling') then p_now + interval '1 minute' end), 'infinity')",
+        "        case when exists (select from ringleader.open_calls o where o.account_id = z.account_id and o.campaign_id = z.campaign_id) then p_now + interval '1 minute' end), 'infinity')",
         "        null), 'infinity')",
       ),
     ],

@@ -135,11 +135,9 @@ const claimAndDial = async (verbs: Verbs, agents: ReadonlyMap<string, string>, r
   report.reserved += calls.length;
   if (calls.length < wanted) report.short += 1;
   for (const call of calls) {
-    const { go } = await verbs.fenceCalls(call.account_id, MONDAY, randomUUID(), [call.call_id]);
+    const { go } = await verbs.fenceCalls(MONDAY, randomUUID(), [call.call_id]);
     if (go.length === 0) continue;
-    await verbs.recordCalls(call.account_id, MONDAY, [
-      { call_id: call.call_id, outcome: 'accepted', provider_call_id: call.call_id },
-    ]);
+    await verbs.recordCalls(MONDAY, [{ call_id: call.call_id, outcome: 'accepted', provider_call_id: call.call_id }]);
     const status = pick(['completed', 'voicemail', 'busy'] as const);
     const fact = { event_key: `${call.call_id}:end`, attempt_id: call.call_id, source: 'event' as const, status };
     await verbs.applyFact(call.account_id, MONDAY, agents.get(call.account_id)!, randomUUID(), fact);

@@ -34,7 +34,6 @@ describe('claim', () => {
     await verbs.cancelCampaign(one.account, now(), one.campaign);
     await verbs.cancelCampaign(one.account, now(), second);
     const { go, held } = await verbs.fenceCalls(
-      one.account,
       now(),
       randomUUID(),
       first.map((call) => call.call_id),
@@ -128,7 +127,7 @@ describe('fence', () => {
     const { account, campaign, leads } = await running(1);
     const [call] = await engine.claim();
     await verbs.addSuppressions(account, now(), [{ phone: call.phone, reason: 'asked' }]);
-    const fenced = await verbs.fenceCalls(account, now(), randomUUID(), [call.call_id]);
+    const fenced = await verbs.fenceCalls(now(), randomUUID(), [call.call_id]);
     // It was the last of its campaign, so that the summary is due.
     expect(fenced).toEqual({ go: [], held: [{ call_id: call.call_id, reason: 'suppressed' }], mail_due: true });
     expect(await lead(account, leads[0])).toMatchObject({ status: 'suppressed', attempts: 0 });
@@ -139,7 +138,7 @@ describe('fence', () => {
     const { account, campaign, leads } = await running(1);
     const [call] = await engine.claim();
     await verbs.pauseCampaign(account, now(), campaign);
-    const fenced = await verbs.fenceCalls(account, now(), randomUUID(), [call.call_id]);
+    const fenced = await verbs.fenceCalls(now(), randomUUID(), [call.call_id]);
     expect(fenced.go).toEqual([]);
     expect(await lead(account, leads[0])).toMatchObject({ status: 'waiting', attempts: 0 });
     expect(await engine.claim()).toEqual([]);
@@ -153,7 +152,7 @@ describe('fence', () => {
     const { account, agent } = await engine.account();
     await verbs.requestDirectCall(account, now(), randomUUID(), agent, '+14155550001', null, {});
     const [call] = await engine.claim();
-    expect((await verbs.fenceCalls(account, now(), randomUUID(), [call!.call_id])).go).toEqual([call!.call_id]);
+    expect((await verbs.fenceCalls(now(), randomUUID(), [call!.call_id])).go).toEqual([call!.call_id]);
   });
 
   test('opens once: the same token hears the same answer, another token hears no', async () => {
@@ -161,9 +160,9 @@ describe('fence', () => {
     const [call] = await engine.claim();
     const token = randomUUID();
     const ids = [call.call_id];
-    expect((await verbs.fenceCalls(account, now(), token, ids)).go).toEqual(ids);
-    expect((await verbs.fenceCalls(account, now(), token, ids)).go).toEqual(ids);
-    expect((await verbs.fenceCalls(account, now(), randomUUID(), ids)).go).toEqual([]);
+    expect((await verbs.fenceCalls(now(), token, ids)).go).toEqual(ids);
+    expect((await verbs.fenceCalls(now(), token, ids)).go).toEqual(ids);
+    expect((await verbs.fenceCalls(now(), randomUUID(), ids)).go).toEqual([]);
     // It is being placed, and nobody else may dial it (class 8).
     expect(await verbs.getCall(account, now(), call!.call_id)).toMatchObject({ status: 'placing' });
     expect(await engine.claim()).toEqual([]);
@@ -194,7 +193,7 @@ describe('events', () => {
   test('events that come before the create-call answer are kept and applied in order when it comes (class 10)', async () => {
     const { owner, account, leads } = await running(1);
     const [call] = await engine.claim();
-    await verbs.fenceCalls(account, now(), randomUUID(), [call.call_id]);
+    await verbs.fenceCalls(now(), randomUUID(), [call.call_id]);
     const strange = (status: 'ringing' | 'no_answer') =>
       verbs.applyFact(account, now(), owner.agent, randomUUID(), {
         event_key: `e-${status}`,
@@ -205,9 +204,7 @@ describe('events', () => {
     expect(await strange('no_answer')).toMatchObject({ fate: 'parked' });
     expect(await strange('ringing')).toMatchObject({ fate: 'parked' });
     expect(await strange('ringing')).toMatchObject({ fate: 'parked' });
-    const recorded = await verbs.recordCalls(account, now(), [
-      { call_id: call.call_id, outcome: 'accepted', provider_call_id: 'px' },
-    ]);
+    const recorded = await verbs.recordCalls(now(), [{ call_id: call.call_id, outcome: 'accepted', provider_call_id: 'px' }]);
     expect(recorded).toMatchObject({ released: 1 });
     expect(await lead(account, leads[0])).toMatchObject({ status: 'waiting', disposition: 'no_answer', attempts: 1 });
     const events = await verbs.listCallEvents(account, now(), call.call_id, null, 10);
@@ -250,13 +247,12 @@ describe('retries and ends', () => {
     const { account, leads } = await running(2);
     const calls = await engine.claim();
     await verbs.fenceCalls(
-      account,
       now(),
       randomUUID(),
       calls.map((call) => call.call_id),
     );
     const [later, invalid] = calls.map((call) => call.call_id) as [string, string];
-    const answer = await verbs.recordCalls(account, now(), [
+    const answer = await verbs.recordCalls(now(), [
       { call_id: later, outcome: 'refused', refusal: 'later', retry_after_seconds: 30, reason: '429' },
       { call_id: invalid, outcome: 'refused', refusal: 'invalid', reason: 'no such number' },
     ]);
@@ -271,8 +267,8 @@ describe('retries and ends', () => {
   test('a refused account pauses its agent instead of burning the list', async () => {
     const { owner, account, leads } = await running(3);
     const [call] = await engine.claim(1);
-    await verbs.fenceCalls(account, now(), randomUUID(), [call.call_id]);
-    const answer = await verbs.recordCalls(account, now(), [
+    await verbs.fenceCalls(now(), randomUUID(), [call.call_id]);
+    const answer = await verbs.recordCalls(now(), [
       { call_id: call.call_id, outcome: 'refused', refusal: 'account', reason: '403' },
     ]);
     expect(answer.agent_paused).toBe(true);
@@ -289,8 +285,8 @@ describe('retries and ends', () => {
   test('a create-call without an answer holds its slot, is looked for, and ends unknown when its lease is over', async () => {
     const { account, campaign, leads } = await running(1);
     const [call] = await engine.claim();
-    await verbs.fenceCalls(account, now(), randomUUID(), [call.call_id]);
-    await verbs.recordCalls(account, now(), [{ call_id: call.call_id, outcome: 'unknown', reason: 'answered 500' }]);
+    await verbs.fenceCalls(now(), randomUUID(), [call.call_id]);
+    await verbs.recordCalls(now(), [{ call_id: call.call_id, outcome: 'unknown', reason: 'answered 500' }]);
     engine.pass(1);
     const looked = await verbs.tick(now(), 10);
     expect(looked.look_at.map((look) => look.call_id)).toContain(call.call_id);
@@ -363,7 +359,7 @@ describe('retries and ends', () => {
     await verbs.updateCampaign(one.account, now(), one.campaign, { retry: { max_attempts: 1 } });
     const waiting = one.leads.find((id) => id !== reserved!.lead_id)!;
     expect(await lead(one.account, waiting)).toMatchObject({ status: 'unreached', disposition: 'no_answer', attempts: 1 });
-    const { go } = await verbs.fenceCalls(one.account, now(), randomUUID(), [reserved!.call_id]);
+    const { go } = await verbs.fenceCalls(now(), randomUUID(), [reserved!.call_id]);
     expect(go).toEqual([]);
     expect(await lead(one.account, reserved!.lead_id!)).toMatchObject({ status: 'unreached', attempts: 1 });
     expect(await verbs.getCampaign(one.account, now(), one.campaign)).toMatchObject({ status: 'completed' });

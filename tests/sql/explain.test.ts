@@ -125,9 +125,9 @@ const REASONS: Record<string, [scene: () => Promise<Scene>, next: string | null]
     async () => {
       const scene = await running(1);
       const [call] = await engine.claim(1);
-      await verbs.fenceCalls(scene.account, now(), randomUUID(), [call.call_id]);
+      await verbs.fenceCalls(now(), randomUUID(), [call.call_id]);
       const refused = { call_id: call.call_id, outcome: 'refused', refusal: 'account', reason: '402' } as const;
-      await verbs.recordCalls(scene.account, now(), [refused]);
+      await verbs.recordCalls(now(), [refused]);
       return scene;
     },
     null,

@@ -173,7 +173,7 @@ describe('a lead that calls back', () => {
     const claimed = await running(owner, [PHONE]);
     const [reserved] = await engine.claim();
     await inbound(owner, 'completed');
-    const { go, held } = await verbs.fenceCalls(owner.account, now(), randomUUID(), [reserved.call_id]);
+    const { go, held } = await verbs.fenceCalls(now(), randomUUID(), [reserved.call_id]);
     expect([go, held]).toEqual([[], [{ call_id: reserved.call_id, reason: 'the lead called back' }]]);
     expect(await leadOf(owner.account, claimed.leads[0])).toMatchObject({ status: 'reached', attempts: 0 });
 
@@ -281,7 +281,7 @@ describe('a request not to be called', () => {
     expect(await leadOf(owner.account, retried.leads[0])).toMatchObject({ status: 'suppressed' });
     engine.pass(2);
     expect(await engine.claim()).toMatchObject([{ call_id: direct }]);
-    expect((await verbs.fenceCalls(owner.account, now(), randomUUID(), [direct])).held).toMatchObject([{ reason: 'suppressed' }]);
+    expect((await verbs.fenceCalls(now(), randomUUID(), [direct])).held).toMatchObject([{ reason: 'suppressed' }]);
     expect(await verbs.getCall(owner.account, now(), direct)).toMatchObject({ status: 'canceled', reason: 'suppressed' });
 
     // The request comes with a late analysis, between the claim and the fence of the next attempt.
@@ -294,7 +294,7 @@ describe('a request not to be called', () => {
     expect(await engine.tell(other, first.call_id, 'no_answer', { ...DNC, event_key: 'late' })).toMatchObject({
       fate: 'applied',
     });
-    expect((await verbs.fenceCalls(other.account, now(), randomUUID(), [second.call_id])).go).toEqual([]);
+    expect((await verbs.fenceCalls(now(), randomUUID(), [second.call_id])).go).toEqual([]);
     expect(await leadOf(other.account, leads[0])).toMatchObject({ status: 'suppressed' });
   });
 
@@ -434,10 +434,8 @@ describe('a provider that refuses the account', () => {
     const others = [await agentOf(owner, 'two'), await agentOf(owner, 'one', 'vapi'), await agentOf(owner, null)];
     const [own, hers] = [await running(owner, [PHONE]), await running(sister, [OTHER])];
     const [{ call_id: call }] = await engine.claim(1);
-    await verbs.fenceCalls(account, now(), randomUUID(), [call]);
-    await verbs.recordCalls(account, now(), [
-      { call_id: call, outcome: 'refused', refusal: 'account', reason: '402: no credit' },
-    ]);
+    await verbs.fenceCalls(now(), randomUUID(), [call]);
+    await verbs.recordCalls(now(), [{ call_id: call, outcome: 'refused', refusal: 'account', reason: '402: no credit' }]);
     for (const agent of [owner.agent, sister.agent]) expect(await paused(owner, agent)).toBe('402: no credit');
     for (const agent of others) expect(await paused(owner, agent)).toBeNull();
     expect(await engine.claim()).toEqual([]);
@@ -469,9 +467,9 @@ describe('a provider that refuses the account', () => {
       await verbs.requestDirectCall(owner.account, now(), id, owner.agent, phones(1, i)[0], null, {});
     const claimed = await engine.claim();
     expect(claimed).toHaveLength(2);
-    await verbs.fenceCalls(owner.account, now(), randomUUID(), [ids[0]]);
-    await verbs.recordCalls(owner.account, now(), [{ call_id: ids[0], outcome: 'refused', refusal: 'account', reason: '401' }]);
-    await verbs.fenceCalls(owner.account, now(), randomUUID(), [ids[1]]);
+    await verbs.fenceCalls(now(), randomUUID(), [ids[0]]);
+    await verbs.recordCalls(now(), [{ call_id: ids[0], outcome: 'refused', refusal: 'account', reason: '401' }]);
+    await verbs.fenceCalls(now(), randomUUID(), [ids[1]]);
     for (const id of ids)
       expect(await verbs.getCall(owner.account, now(), id)).toMatchObject({
         status: 'failed',
@@ -490,8 +488,8 @@ describe('a provider that refuses the account', () => {
     const direct = randomUUID();
     await verbs.requestDirectCall(account, now(), direct, owner.agent, OTHER, null, {});
     await engine.claim();
-    await verbs.fenceCalls(account, now(), randomUUID(), [direct]);
-    const recorded = await verbs.recordCalls(account, now(), [
+    await verbs.fenceCalls(now(), randomUUID(), [direct]);
+    const recorded = await verbs.recordCalls(now(), [
       { call_id: direct, outcome: 'refused', refusal: 'account', reason: '402: no credit' },
     ]);
     expect(recorded).toMatchObject({ agent_paused: true, mail_due: true });
@@ -520,8 +518,8 @@ describe('a provider that refuses the account', () => {
     await engine.tell({ account, agent: broken }, odd, 'failed', { agent_refused: true, reason: 'assistant-not-found' });
     await running(owner, [PHONE]);
     const [{ call_id: call }] = await engine.claim();
-    await verbs.fenceCalls(account, now(), randomUUID(), [call]);
-    await verbs.recordCalls(account, now(), [{ call_id: call, outcome: 'refused', refusal: 'account', reason: '402' }]);
+    await verbs.fenceCalls(now(), randomUUID(), [call]);
+    await verbs.recordCalls(now(), [{ call_id: call, outcome: 'refused', refusal: 'account', reason: '402' }]);
     const reasons = () => Promise.all([owner.agent, sister, broken].map((agent) => paused(owner, agent)));
     expect(await reasons()).toEqual(['402', '402', 'assistant-not-found']);
     await verbs.updateAgent(account, now(), sister, { name: 'Bea Two' });

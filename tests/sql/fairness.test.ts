@@ -25,7 +25,8 @@ const running = async (leads: number, cap: number, fields: object = {}) => {
 const allEnd = (): Promise<unknown> =>
   db.pool.query(
     `with over as (update ringleader.calls set status = 'no_answer', disposition = 'no_answer', released_at = $1, ended_at = $1
-       where reserved_at is not null and released_at is null returning lead_id)
+       where reserved_at is not null and released_at is null returning id, lead_id),
+       closed as (delete from ringleader.open_calls o using over where o.call_id = over.id)
      update ringleader.leads l set status = 'unreached', attempts = 1 from over where l.id = over.lead_id`,
     [now()],
   );

@@ -132,7 +132,6 @@ describe('what else is told', () => {
     const { account } = await running(3);
     const calls = await engine.claim();
     await verbs.fenceCalls(
-      account,
       now(),
       randomUUID(),
       calls.map((call) => call.call_id),
@@ -143,7 +142,7 @@ describe('what else is told', () => {
       refusal: 'account' as const,
       reason: '402: no credit',
     }));
-    await verbs.recordCalls(account, now(), refused);
+    await verbs.recordCalls(now(), refused);
     expect(await mails(account, 'campaign_paused')).toHaveLength(1);
   });
 

@@ -5,7 +5,7 @@ language sql security definer set search_path = pg_catalog as $$
   with alone as materialized (
     select pg_advisory_xact_lock(74210001)
   ), live as materialized (
-    select c.account_id, c.campaign_id from ringleader.calls c, alone where c.reserved_at is not null and c.released_at is null
+    select o.account_id, o.campaign_id from ringleader.open_calls o, alone where o.slot
   ), room as materialized (
     select k.id, k.agent_id, least(p_limit, p_system_cap - (select count(*) from live),
       a.max_concurrent_calls - (select count(*) from live l where l.account_id = a.id),
@@ -21,7 +21,9 @@ language sql security definer set search_path = pg_catalog as $$
       p_now + interval '10 minutes', p_now + interval '10 minutes', p_now from lead l
     returning *
   ), taken as (
-    update ringleader.leads l set status = 'calling', call_id = m.id from made m where l.id = m.lead_id
+    update ringleader.leads l set status = 'calling', call_id = m.id, attempts = m.attempt, next_attempt_at = null from made m where l.id = m.lead_id
+  ), opened as (
+    insert into ringleader.open_calls (call_id, account_id, campaign_id, phone, claim_id, slot) select m.id, m.account_id, m.campaign_id, m.phone, p_claim, true from made m
   )
   select jsonb_build_object('agents', '[]'::jsonb, 'next_pace_at', null, 'calls', coalesce(jsonb_agg(jsonb_build_object('account_id', m.account_id, 'call_id', m.id,
     'kind', m.kind, 'campaign_id', m.campaign_id, 'lead_id', m.lead_id, 'attempt', m.attempt, 'phone', m.phone, 'name', null, 'email', null, 'company', null,

@@ -52,7 +52,7 @@ const mixed = async () => {
   await verbs.addSuppressions(account, now(), [{ phone: done.phone, reason: null }]);
   await verbs.updateCampaign(account, now(), campaign, { retry: { max_attempts: 3 } });
   const again = await engine.claim(1);
-  await verbs.fenceCalls(account, now(), randomUUID(), [again[0].call_id]);
+  await verbs.fenceCalls(now(), randomUUID(), [again[0].call_id]);
   return { owner, account, campaign, leads };
 };
 

@@ -34,7 +34,7 @@ describe('who may see what', () => {
               (select array_agg(p.polname || '>' || r.rolname order by 1)::text[] from pg_policy p join pg_roles r on r.oid = any (p.polroles) where p.polrelid = c.oid) as policies
        from pg_class c where c.relnamespace = 'ringleader'::regnamespace and c.relkind = 'r'`,
     );
-    expect(rows.length).toBe(16);
+    expect(rows.length).toBe(19);
     for (const row of rows) {
       expect(row, row.name).toMatchObject({
         on: true,

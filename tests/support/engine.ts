@@ -99,19 +99,10 @@ export const createEngine = (db: TestDatabase): Engine => {
     claim,
     async place(limit = 100) {
       const calls = await claim(limit);
-      for (const [account, own] of Map.groupBy(calls, (call) => call.account_id)) {
-        const { go } = await verbs.fenceCalls(
-          account,
-          now(),
-          randomUUID(),
-          own.map((call) => call.call_id),
-        );
-        await verbs.recordCalls(
-          account,
-          now(),
-          go.map((call_id) => ({ call_id, outcome: 'accepted', provider_call_id: `x-${call_id}` })),
-        );
-      }
+      const ids = calls.map((call) => call.call_id);
+      const { go } = await verbs.fenceCalls(now(), randomUUID(), ids);
+      const outcomes = go.map((call_id) => ({ call_id, outcome: 'accepted' as const, provider_call_id: `x-${call_id}` }));
+      await verbs.recordCalls(now(), outcomes);
       return calls;
     },
     tell: ({ account, agent }, call, status, more = {}) =>
