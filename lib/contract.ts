@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { isKnownCountry } from './domain/phone.ts';
+import { PROVIDERS, type ProviderName } from './providers/table.ts';
 
 export const Id = z.uuid();
 /** ISO 8601 in UTC with a trailing `Z`. */
@@ -55,7 +56,6 @@ export const CALL_STATUSES = [
   ...DISPOSITIONS,
 ] as const;
 export const TEMPERATURES = ['hot', 'warm', 'cold'] as const;
-export const PROVIDERS = ['bolna', 'vapi', 'retell', 'twilio', 'elevenlabs'] as const;
 export const NOTIFICATION_TYPES = ['campaign_summary', 'hot_lead', 'campaign_paused', 'nothing_dialled'] as const;
 export const EXPLAIN_CODES = [
   'campaign_not_active',
@@ -81,7 +81,7 @@ export type Disposition = (typeof DISPOSITIONS)[number];
 export type CallStatus = (typeof CALL_STATUSES)[number];
 export type Temperature = (typeof TEMPERATURES)[number];
 export type NotificationType = (typeof NOTIFICATION_TYPES)[number];
-export type ProviderName = (typeof PROVIDERS)[number];
+export { PROVIDERS, type ProviderName };
 
 // ---------------------------------------------------------------- accounts and keys
 

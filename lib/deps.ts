@@ -2,7 +2,7 @@
 import type { Config } from './env.ts';
 import type { ErrorType } from './errors.ts';
 import type { Mailer } from './mail.ts';
-import type { Providers } from './providers/provider.ts';
+import type { Providers } from './providers/table.ts';
 import type { Verbs } from './verbs.ts';
 
 /** What may go into a report beside the error: names, ids, counts and durations; never a value, name, number or key. */

@@ -1,6 +1,6 @@
 /** The worker's configuration, parsed from its environment. It fails closed, and never repeats a value: most are secrets. */
-import { PROVIDERS, type ProviderName } from './contract.ts';
 import { Misconfigured } from './errors.ts';
+import { baseUrls, type BaseUrls } from './providers/table.ts';
 import { secretBytes } from './seal.ts';
 
 export interface Config {
@@ -18,7 +18,7 @@ export interface Config {
   postmarkWebhookSecret: string | undefined;
   slowQueryMs: number;
   /** Without a trailing slash. */
-  providerBaseUrls: Readonly<Record<ProviderName, string>>;
+  providerBaseUrls: BaseUrls;
   /** Without a trailing slash. */
   postmarkBaseUrl: string;
 }
@@ -28,13 +28,6 @@ export interface EnvOptions {
   allowLoopbackHttp: boolean;
 }
 
-const PROVIDER_HOSTS: Readonly<Record<ProviderName, string>> = {
-  bolna: 'https://api.bolna.ai',
-  vapi: 'https://api.vapi.ai',
-  retell: 'https://api.retellai.com',
-  twilio: 'https://api.twilio.com',
-  elevenlabs: 'https://api.elevenlabs.io',
-};
 const POSTMARK_HOST = 'https://api.postmarkapp.com';
 
 const ADDRESS = /^[^\s@<>",;:()]+@[^\s@<>",;:()]+\.[^\s@<>",;:().]+$/;
@@ -135,9 +128,10 @@ export const parseEnv = (raw: Readonly<Record<string, unknown>>, { allowLoopback
     systemMaxConcurrentCalls: Number(optional('SYSTEM_MAX_CONCURRENT_CALLS', whole(1, 100_000)) ?? 100),
     postmarkWebhookSecret: optional('POSTMARK_WEBHOOK_SECRET', token),
     slowQueryMs: Number(optional('SLOW_QUERY_MS', whole(1, 600_000)) ?? 1000),
-    providerBaseUrls: Object.fromEntries(
-      PROVIDERS.map((name) => [name, unslashed(optional(`${name.toUpperCase()}_BASE_URL`, url) ?? PROVIDER_HOSTS[name])]),
-    ) as Record<ProviderName, string>,
+    providerBaseUrls: baseUrls((name) => {
+      const given = optional(`${name.toUpperCase()}_BASE_URL`, url);
+      return given === undefined ? undefined : unslashed(given);
+    }),
     postmarkBaseUrl: unslashed(optional('POSTMARK_BASE_URL', url) ?? POSTMARK_HOST),
   };
   if (faults.length > 0) throw new Misconfigured(faults.join('; '));

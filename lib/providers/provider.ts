@@ -1,9 +1,8 @@
 /**
- * What every telephony provider must offer. Adding one: a file here, its fixtures, its name in `contract.ts`, its base URL in
- * `env.ts`, and a line in `table.ts`.
+ * What every telephony provider must offer. Adding one: a file here, its fixtures and a line in `table.ts`.
  */
 import type { CallFact, CallOutcome } from '../verbs.ts';
-import type { ProviderName } from '../contract.ts';
+import type { ProviderName } from './table.ts';
 
 /** An agent with its secrets opened, for one request to its provider. */
 export interface ProviderAgent {
@@ -76,5 +75,3 @@ export interface Provider {
    */
   parseWebhook(agent: ProviderAgent | null, request: WebhookRequest): CallFact | null;
 }
-
-export type Providers = Readonly<Record<ProviderName, Provider>>;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll } from 'vitest';
 import type { ProviderName } from '../../lib/contract.ts';
 import type { Provider } from '../../lib/providers/provider.ts';
-import { createProviders } from '../../lib/providers/table.ts';
+import { baseUrls, createProviders } from '../../lib/providers/table.ts';
 
 export interface Asked {
   method: string;
@@ -43,7 +43,7 @@ export const localApi = async (name: ProviderName): Promise<LocalApi> => {
     server.close();
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const providerBaseUrls = { bolna: url, vapi: url, retell: url, twilio: url, elevenlabs: url };
+  const providerBaseUrls = baseUrls(() => url);
   const does = (handler: Handler): void => {
     asked.length = 0;
     handle = handler;
