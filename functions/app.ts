@@ -129,25 +129,29 @@ const answerTo = async (
   return answerOnce(route, deps, request, key, body, { deps, account, params, query, body: body.value, csv: body.csv, measured });
 };
 
-/** Says what the database cost: milliseconds in verbs, how many they were, and milliseconds to connect. */
+/** Says what the database cost, when it was asked: milliseconds in verbs, how many they were, and milliseconds to connect. */
 const timed = (response: Response, { query_ms, verbs, connect_ms }: Readonly<DbStats>): Response => {
   const verb = `db;dur=${query_ms.toFixed(1)};desc="${verbs} ${verbs === 1 ? 'verb' : 'verbs'}"`;
-  response.headers.set('server-timing', `${verb}, connect;dur=${connect_ms.toFixed(1)}`);
+  if (verbs > 0) response.headers.set('server-timing', `${verb}, connect;dur=${connect_ms.toFixed(1)}`);
   return response;
 };
 
 /** Serves one request of the API on a connection of its own, which stays open as long as the answer streams. */
 const serve = (route: ApiRoute, invocation: Invocation, request: Request, given: Record<string, string>): Promise<Response> => {
-  const { promise, resolve } = Promise.withResolvers<Response>();
+  const { promise, resolve, reject } = Promise.withResolvers<Response>();
   const work = withDb(invocation, async (db) => {
-    const answer = await answerTo(route, compose(invocation, db), invocation, request, given);
-    if (!('stream' in answer)) return resolve(timed(toResponse(answer), db.stats));
-    const { stream, ended, giveUp } = watched(answer.stream);
-    resolve(timed(toResponse({ ...answer, stream }), db.stats));
-    if (request.method === 'HEAD') await giveUp();
-    await ended;
+    try {
+      const answer = await answerTo(route, compose(invocation, db), invocation, request, given);
+      if (!('stream' in answer)) return resolve(timed(toResponse(answer), db.stats));
+      const { stream, ended } = watched(answer.stream);
+      resolve(timed(toResponse({ ...answer, stream }), db.stats));
+      if (request.method === 'HEAD') await stream.cancel();
+      await ended;
+    } catch (error) {
+      resolve(timed(errorToResponse(error, invocation.report), db.stats));
+    }
   });
-  invocation.ctx.waitUntil(work.catch((error: unknown) => resolve(errorToResponse(error, invocation.report))));
+  invocation.ctx.waitUntil(work.catch(reject));
   return promise;
 };
 

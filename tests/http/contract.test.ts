@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { call, mounted, routes, stack } from './client.ts';
 
@@ -88,8 +89,8 @@ describe('around every answer', () => {
     }
   });
 
-  test('says how long the database took', async () => {
-    const { headers } = await call(stack.apiKey, 'GET', '/v1/account');
+  test.each(['/v1/account', `/v1/leads/${randomUUID()}`])('%s says how long the database took', async (path) => {
+    const { headers } = await call(stack.apiKey, 'GET', path);
     expect(headers.get('server-timing')).toMatch(/^db;dur=[\d.]+;desc="\d+ verbs?", connect;dur=[\d.]+$/);
   });
 

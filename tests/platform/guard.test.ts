@@ -43,7 +43,7 @@ test('what the work is given holds no Pool or Client either (class 2)', async ()
 
 test('the linter refuses the driver and Sentry anywhere else, and says what to use', () => {
   const offender = path.join(directory, 'offender.ts');
-  const imports = ['@neondatabase/serverless', '@sentry/serverless', '@sentry/utils', 'pg'];
+  const imports = ['@neondatabase/serverless', '@sentry/serverless', '@sentry/utils', '@sentry/node', 'pg'];
   fs.writeFileSync(
     offender,
     imports.map((name, i) => `import * as p${i} from '${name}';\nexport const q${i} = p${i};\n`).join(''),
@@ -59,7 +59,7 @@ test('the linter refuses the driver and Sentry anywhere else, and says what to u
   );
   expect(status).not.toBe(0);
   expect(stdout.match(/Use withDb from lib\/db\.ts/g)).toHaveLength(1);
-  expect(stdout.match(/Use report from lib\/sentry\.ts/g)).toHaveLength(2);
+  expect(stdout.match(/Use report from lib\/sentry\.ts/g)).toHaveLength(3);
   expect(stdout.match(/through withDb from lib\/db\.ts/g)).toHaveLength(1);
 });
 

@@ -67,6 +67,16 @@ test.each(paths.map((path, i) => ({ ...path, i })))(
 test('every path was walked', () => expect(walked).toHaveLength(42));
 test('nothing else was reported', () => expect(events).toHaveLength(paths.flatMap(({ reports }) => reports).length));
 
+test('the status counts the mails that failed and the webhook that nobody could prove', async () => {
+  const current = async (name: string): Promise<number | undefined> => {
+    const status = await rig.send('GET', '/v1/status', { key: rig.adminKey });
+    const { connections } = (await status.json()) as { connections: Record<string, { last_48_hours: number } | undefined> };
+    return connections[name]?.last_48_hours;
+  };
+  await until('three mails failed', async () => (await current('mail_failures')) === 3);
+  await until('one webhook was forged', async () => (await current('forged_webhooks')) === 1);
+});
+
 test('every error_type was reported from its cause', () => {
   const source = fs.readFileSync(new URL('../../lib/errors.ts', import.meta.url), 'utf8');
   const types = [...(/export type ErrorType =([^;]+);/.exec(source)?.[1] ?? '').matchAll(/'(\w+)'/g)].map(([, type]) => type);
