@@ -58,7 +58,7 @@ test('a day with nothing to do makes no connection and asks no query, whatever s
         await ticks(stack, 10);
         return stack.neon.counters().openNow === 0 && JSON.stringify(seen(stack)) === JSON.stringify(before);
       },
-      { timeout: 60_000 },
+      { timeout: 120_000 },
     )
     .toBe(true);
   const before = seen(stack);
@@ -89,7 +89,7 @@ test('a day with nothing to do makes no connection and asks no query, whatever s
         await ticks(stack, 1);
         return api('GET', `/v1/campaigns/${made.id}`, done);
       },
-      { timeout: 60_000, interval: 500 },
+      { timeout: 120_000, interval: 500 },
     )
     .toEqual({ status: 'completed', counts: { calls: { completed: 3 } } });
-}, 240_000);
+}, 480_000);
