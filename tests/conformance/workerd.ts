@@ -176,10 +176,21 @@ const tail :Workerd.Worker = (
 `;
 };
 
-const stopped = async (child: ChildProcess): Promise<void> => {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGKILL');
-  await once(child, 'exit');
+/** Ends workerd ($1) when our end of its stdin closes, however we end. */
+const GUARD = 'read -r _; kill -s KILL "$1" 2>/dev/null';
+
+const launch = (file: string): { child: ChildProcess; end(): Promise<void> } => {
+  // `service_binding_extra_handlers`, which the worker that fires crons needs, is behind that switch.
+  const child = spawn(workerd(), ['serve', '--experimental', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const guard = spawn('/bin/sh', ['-c', GUARD, 'sh', String(child.pid)], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  const end = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    guard.kill('SIGKILL');
+  };
+  return { child, end };
 };
 
 /**
@@ -194,12 +205,11 @@ export const startBundle = async (options: BundleOptions): Promise<Bundle> => {
   const ports = { http: await freePort(), cron: await freePort(), front: await freePort(), witness: witness.port };
   const file = path.join(directory, 'workerd.capnp');
   fs.writeFileSync(file, configuration(options, ports), { mode: 0o600 });
-  // `service_binding_extra_handlers`, which the worker that fires crons needs, is behind that switch.
-  const child = spawn(workerd(), ['serve', '--experimental', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const { child, end } = launch(file);
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += String(chunk)));
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (output += String(chunk)));
   const stop = async (): Promise<void> => {
-    await stopped(child);
+    await end();
     witness.stop();
   };
   const url = `http://127.0.0.1:${ports.http}`;

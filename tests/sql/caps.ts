@@ -1,35 +1,11 @@
-/**
- * Many clients claim, dial and hang up at once while caps move under them and, on request, Postgres is killed. A deferred constraint
- * trigger takes one advisory transaction lock and then counts, so that every commit is checked against all commits before it;
- * sampling would prove nothing.
- */
+/** Many clients claim, dial and hang up at once while caps move under them and, on request, Postgres is killed. Every commit is judged. */
 import { randomUUID } from 'node:crypto';
 import { DatabaseError, Pool } from 'pg';
 import { bindVerbs, type VerbRunner, type Verbs } from '../../lib/verbs.ts';
 import { MONDAY, phones } from '../support/engine.ts';
+import { watchCaps } from '../support/watch-caps.ts';
 
 const SYSTEM_CAP = 8;
-/** What every commit that reserves leaves behind: how many calls were live, and under which cap. */
-const WATCH = `
-  create schema watch;
-  create table watch.counted (cap text not null, live int not null, allowed int not null);
-  create function watch.count_live() returns trigger language plpgsql security definer as $$
-  begin
-    perform pg_advisory_xact_lock(4711);
-    insert into watch.counted
-    select 'system', count(*), ${SYSTEM_CAP} from ringleader.calls c where c.reserved_at is not null and c.released_at is null
-    union all
-    select 'account', count(*), a.max_concurrent_calls from ringleader.calls c join ringleader.accounts a on a.id = c.account_id
-      where c.account_id = new.account_id and c.reserved_at is not null and c.released_at is null group by a.max_concurrent_calls
-    union all
-    select 'campaign', count(*), k.max_concurrent_calls from ringleader.calls c join ringleader.campaigns k on k.id = c.campaign_id
-      where c.campaign_id = new.campaign_id and c.reserved_at is not null and c.released_at is null group by k.max_concurrent_calls;
-    return null;
-  end $$;
-  create constraint trigger made after insert on ringleader.calls deferrable initially deferred
-    for each row when (new.reserved_at is not null) execute function watch.count_live();
-  create constraint trigger taken after update of reserved_at on ringleader.calls deferrable initially deferred
-    for each row when (old.reserved_at is null and new.reserved_at is not null) execute function watch.count_live();`;
 
 export interface CapsReport {
   claims: number;
@@ -212,7 +188,7 @@ const judge = async (pool: Pool, report: CapsReport): Promise<void> => {
 /** Runs the clients against a database; `pool` is a superuser's. Longer than asked, when by then too little was tried. */
 export const runCaps = async (db: { pool: Pool; appUrl: string }, options: CapsOptions): Promise<CapsReport> => {
   const { clients, seconds, accounts = 6, leads = 400, kills = 0, untilViolated = false } = options;
-  await db.pool.query(WATCH);
+  await db.pool.query(watchCaps(SYSTEM_CAP));
   const pool = new Pool({ connectionString: db.appUrl, max: clients });
   pool.on('error', () => undefined); // a query under way rejects all the same
   const report: CapsReport = {
