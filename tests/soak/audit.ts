@@ -94,6 +94,7 @@ const LIVENESS: readonly Question[] = [
     invariant: '#5 a call is not over',
     sql: `select id, status from ringleader.calls where ended_at is null or (reserved_at is not null and released_at is null)`,
   },
+  { invariant: '#5 a call that is over is among the open ones', sql: 'select call_id from ringleader.open_calls' },
   { invariant: '#11 an import is open', sql: 'select id from ringleader.imports where finished_at is null' },
   {
     invariant: '#7 a completed campaign without a summary',
