@@ -131,7 +131,7 @@ test('a tick with 300 quiet calls, all of them ended meanwhile: asks about some,
   expect(dials(tick)).toBe(12);
   expect(tick.openMost).toBe(5);
   const ended = await rig.database.pool.query<{ n: number }>(
-    'select count(*)::int as n from ringleader.calls where account_id = $1 and ended_at is null',
+    "select count(*)::int as n from ringleader.calls where account_id = $1 and disposition = 'completed'",
     [owner.account],
   );
   expect(ended.rows[0]!.n).toBe(16);
