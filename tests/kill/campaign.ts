@@ -38,7 +38,7 @@ export interface Size {
   patience: { fire: number; peace: number };
 }
 
-const CAP_IN_PEACE = 50;
+const CAP_IN_PEACE = 25;
 /** Virtual seconds. */
 const DELAY = 5;
 const FAULTS = { drop: 0.1, duplicate: 0.2, reorder: 0.3, delay_seconds: DELAY };

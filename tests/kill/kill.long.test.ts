@@ -21,8 +21,8 @@ test(
       capUnderFire: 20,
       cutOneIn: 10,
       pause: { postgres: [2000, 4000], workerd: [2500, 4500] },
-      patience: { fire: 25 * 60_000, peace: 25 * 60_000 },
+      patience: { fire: 25 * 60_000, peace: 45 * 60_000 },
     });
   },
-  60 * 60_000,
+  80 * 60_000,
 );
