@@ -17,9 +17,18 @@ interface Attempt {
 }
 
 /** What must hold of the tables when all is over: nothing open, and each counter equal to a recount. */
-const RIGHT = { calls_open: 0, slots_held: 0, leads_open: 0, attempts_wrong: 0, dispositions_wrong: 0, mails_open: 0 };
+const RIGHT = {
+  calls_open: 0,
+  open_rows: 0,
+  slots_held: 0,
+  leads_open: 0,
+  attempts_wrong: 0,
+  dispositions_wrong: 0,
+  mails_open: 0,
+};
 const RECOUNT = `select
   (select count(*)::int from ringleader.calls where ended_at is null) as calls_open,
+  (select count(*)::int from ringleader.open_calls) as open_rows,
   (select count(*)::int from ringleader.calls where reserved_at is not null and released_at is null) as slots_held,
   (select count(*)::int from ringleader.leads where status in ('waiting', 'calling')) as leads_open,
   (select count(*)::int from ringleader.leads l
