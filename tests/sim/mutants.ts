@@ -63,19 +63,19 @@ export const MUTANTS: readonly Mutant[] = [
         "  if (outcome.outcome === 'unknown') return { call_id: call.call_id, outcome: 'refused', refusal: 'later', reason: 'no answer' };\n  return { call_id: call.call_id, ...outcome };",
       ),
     ],
-    killer: { seed: 5 },
+    killer: { seed: 8 },
   },
   {
     name: 'the fence does not look at the window',
     invariant: 3,
     patches: [schema("      when lane.opens_at is null or lane.opens_at > p_now then 'outside the calling window'\n", '')],
-    killer: { seed: 21 },
+    killer: { seed: 91 },
   },
   {
     name: 'the fence does not look at the campaign',
     invariant: 3,
     patches: [schema("      when r.k_status <> 'active' then format('the campaign is %s', r.k_status)\n", '')],
-    killer: { seed: 34 },
+    killer: { seed: 50 },
   },
   {
     name: 'windows are worked out once, with today’s offset from UTC',
@@ -87,13 +87,13 @@ export const MUTANTS: readonly Mutant[] = [
       ),
       schema("      when lane.opens_at is null or lane.opens_at > p_now then 'outside the calling window'\n", ''),
     ],
-    killer: { seed: 21 },
+    killer: { seed: 60 },
   },
   {
     name: 'a worker that stalled after its fence dials all the same',
     invariant: 4,
     patches: [source('lib/dial.ts', 'if (deps.elapsedMs() > deadline) {', 'if (deadline < 0) {')],
-    killer: { seed: 36 },
+    killer: { seed: 14 },
   },
   {
     name: 'nobody takes back a reservation whose worker is gone',
@@ -127,13 +127,13 @@ export const MUTANTS: readonly Mutant[] = [
       schema('    v_done := ringleader.unpark(c.id, p_now) or v_done;\n', ''),
       schema('    if ringleader.unpark(c.id, p_now) then', '    if false then'),
     ],
-    killer: { seed: 50 },
+    killer: { seed: 80 },
   },
   {
     name: 'a mail without an answer is sent again',
     invariant: 7,
     patches: [source('lib/summarise.ts', "later: 'again', unknown: 'unknown'", "later: 'again', unknown: 'again'")],
-    killer: { seed: 29 },
+    killer: { seed: 2 },
   },
   {
     name: 'a mail whose sender is gone is sent again',
@@ -144,7 +144,7 @@ export const MUTANTS: readonly Mutant[] = [
         "set status = 'pending', reason = 'the worker was lost while sending; it may have been sent'",
       ),
     ],
-    killer: { seed: 29 },
+    killer: { seed: 24 },
   },
   {
     name: 'a campaign is complete although an analysis may still come',
@@ -155,7 +155,7 @@ export const MUTANTS: readonly Mutant[] = [
         '',
       ),
     ],
-    killer: { seed: 1 },
+    killer: { seed: 6 },
   },
   {
     name: 'a campaign is complete although a lead is on a call',
@@ -179,7 +179,7 @@ export const MUTANTS: readonly Mutant[] = [
       schema("using (%2$I = nullif(current_setting('ringleader.account', true), '')::uuid)", 'using (true)'),
       schema("with check (%2$I = nullif(current_setting('ringleader.account', true), '')::uuid)$p$", 'with check (true)$p$'),
     ],
-    killer: { seed: 65 },
+    killer: { seed: 106 },
   },
   {
     name: 'a call goes out through whichever agent was made first',
@@ -211,19 +211,19 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'suppressions count only at the claim',
     invariant: 10,
     patches: [schema("      when r.suppressed then 'suppressed'\n", '')],
-    killer: { seed: 62 },
+    killer: { seed: 41 },
   },
   {
     name: 'the provider is never asked what became of a call',
     invariant: 11,
     patches: [source('functions/dispatch.ts', 'await reconcile(deps, upkeep.look_at)', 'await reconcile(deps, [])')],
-    killer: { seed: 55 },
+    killer: { seed: 6 },
   },
   {
     name: 'an analysis is waited for without end',
     invariant: 11,
     patches: [schema('    update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;\n', '')],
-    killer: { seed: 260 },
+    killer: { seed: 183 },
   },
   {
     name: 'a retry wakes nobody',
@@ -234,7 +234,7 @@ export const MUTANTS: readonly Mutant[] = [
         "        null), 'infinity')",
       ),
     ],
-    killer: { seed: 2 },
+    killer: { seed: 5 },
   },
   {
     name: 'work after the answer fails in silence and alone',
