@@ -179,7 +179,7 @@ const tail :Workerd.Worker = (
 /** Ends workerd ($1) when our end of its stdin closes, however we end. */
 const GUARD = 'read -r _; kill -s KILL "$1" 2>/dev/null';
 
-const launch = (file: string): { child: ChildProcess; end(): Promise<void> } => {
+const launch = (file: string): { child: ChildProcess; end: () => Promise<void> } => {
   // `service_binding_extra_handlers`, which the worker that fires crons needs, is behind that switch.
   const child = spawn(workerd(), ['serve', '--experimental', file], { stdio: ['ignore', 'pipe', 'pipe'] });
   const guard = spawn('/bin/sh', ['-c', GUARD, 'sh', String(child.pid)], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
