@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { readCsv } from '../mail/rfc4180.ts';
-import { type CampaignOut, openScene } from './scene.ts';
+import { demoOf, openScene } from './scene.ts';
 import { compareLeads, compareMail } from './table.ts';
 
 interface Created {
@@ -13,7 +13,7 @@ interface Created {
 
 test('the example CSV goes in, calls go out, webhooks come back, and the mail in the inbox is right to the row', async () => {
   const scene = await openScene();
-  const [campaign] = await scene.all<CampaignOut>('/v1/campaigns');
+  const campaign = await demoOf(scene);
   await scene.until([campaign.id], 'completed', 300_000);
   const rules = { maxAttempts: 3, noAnswer: true, busy: true, unknown: false };
   expect(await compareLeads(scene, campaign.id, rules, true)).toBe(60);

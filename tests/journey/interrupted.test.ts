@@ -1,12 +1,12 @@
 /** The machine under the demo loses its power: whatever had happened is kept, and the campaign goes on to its end. */
 import { expect, test } from 'vitest';
 import { familyOf, survivors } from '../support/system.ts';
-import { type CampaignOut, openScene, reopenScene } from './scene.ts';
+import { type CampaignOut, demoOf, openScene, reopenScene } from './scene.ts';
 import { compareLeads, compareMail } from './table.ts';
 
 test('a campaign whose supervisor was killed in its midst goes on to its end at the next start, nobody dialled twice', async () => {
   const first = await openScene();
-  const [campaign] = await first.all<CampaignOut>('/v1/campaigns');
+  const campaign = await demoOf(first);
   await expect
     .poll(() => first.api<CampaignOut>('GET', `/v1/campaigns/${campaign.id}`), { timeout: 60_000, interval: 100 })
     .toMatchObject({ status: 'active', counts: { leads: { calling: expect.any(Number), reached: expect.any(Number) } } });

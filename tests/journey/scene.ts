@@ -166,6 +166,17 @@ export const sceneOf = ({ ready, started, dataDir }: Pick<Scene, 'ready' | 'star
   };
 };
 
+/** The campaign of the demo, which makes it once the system is ready. @throws after a minute */
+export const demoOf = async (scene: Scene): Promise<CampaignOut> => {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const [campaign] = await scene.all<CampaignOut>('/v1/campaigns');
+    if (campaign !== undefined) return campaign;
+    if (Date.now() > deadline) throw new Error(`the demo made no campaign\n${scene.started.output()}`);
+    await nap(100);
+  }
+};
+
 /** The summary mails of a campaign, once there is one. @throws at the deadline (real ms) */
 export const summaryOf = async (scene: Scene, campaign: string, ms: number): Promise<MailOut[]> => {
   const deadline = Date.now() + ms;
