@@ -20,7 +20,7 @@ test(
       },
       capUnderFire: 20,
       cutOneIn: 10,
-      pause: { postgres: [3000, 6000], workerd: [1500, 3000] },
+      pause: { postgres: [3000, 6000], workerd: [2000, 4000] },
       patience: { fire: 25 * 60_000, peace: 45 * 60_000 },
     });
   },

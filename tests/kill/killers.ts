@@ -26,7 +26,8 @@ export interface Killer {
 export type Pause = readonly [number, number];
 
 /** Whom to kill now, first the one that is counted; none when it is not the moment. */
-type Aim = () => { how: string; victims: readonly KnownProcess[] } | undefined;
+type Target = { how: string; victims: readonly KnownProcess[] } | undefined;
+type Aim = () => Target | Promise<Target>;
 
 /** Real milliseconds that a wrangler started anew is left in peace: the supervisor gives up after five that lived less than 15 s. */
 const LONG_LIFE_MS = 16_000;
@@ -47,7 +48,7 @@ const killer = (aim: Aim, pause: Pause): Killer => {
   const over = new AbortController();
   const loop = (async () => {
     while (!over.signal.aborted) {
-      const { how, victims } = aim() ?? { how: '', victims: [] };
+      const { how, victims } = (await aim()) ?? { how: '', victims: [] };
       const [pid, ...others] = signal(victims, 'SIGKILL');
       if (pid !== undefined) log.push({ at: Date.now(), how, pid, processes: 1 + others.length });
       await nap(pid === undefined ? 100 : between(pause));
@@ -87,6 +88,18 @@ export const killPostgres = (scene: Scene, pause: Pause): Killer => {
 const wranglerOf = (scene: Scene): KnownProcess | undefined =>
   familyOf(scene.started.pid).find(({ pid }) => /wrangler\.js dev/.test(commandOf(pid)));
 
+/** Whether the worker answers: one that is still coming up is no victim, or it would never be up on a slow machine. */
+const serves = async (scene: Scene): Promise<boolean> => {
+  try {
+    const answer = await fetch(`${scene.ready.url}/health`, { signal: AbortSignal.timeout(5000) });
+    await answer.arrayBuffer();
+    return answer.headers.has('x-boot-id');
+  } catch (error) {
+    if (!(error instanceof Error)) throw error; // not up yet
+    return false;
+  }
+};
+
 /**
  * Kills workerd: mostly the process that runs the worker, which wrangler brings back by itself; every tenth time the one that listens
  * too, after which the supervisor starts wrangler anew.
@@ -95,7 +108,8 @@ export const killWorkerd = (scene: Scene, pause: Pause): Killer => {
   const first = wranglerOf(scene)?.pid;
   const known = new Map<number, number>();
   let turn = 0;
-  return killer(() => {
+  return killer(async () => {
+    if (!(await serves(scene))) return undefined;
     const wrangler = wranglerOf(scene)?.pid;
     if (wrangler === undefined) return undefined;
     if (!known.has(wrangler)) known.set(wrangler, Date.now());
