@@ -165,6 +165,5 @@ export const runUnderFire = async (size: Size): Promise<Report> => {
   expect((under_fire?.leads['waiting'] ?? 0) + (under_fire?.leads['calling'] ?? 0)).toBeGreaterThan(0);
   const verdict = await judge(rig, campaign, leads, maxAttempts);
   console.log(JSON.stringify(verdict));
-  expect(verdict.slots).toBeLessThanOrEqual(CAP_IN_PEACE);
   return { ...figures, ...verdict };
 };

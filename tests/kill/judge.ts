@@ -36,12 +36,6 @@ const RECOUNT = `select
   (select count(*)::int from ringleader.leads l where l.disposition is distinct from
     (select c.disposition from ringleader.calls c where c.lead_id = l.id and c.disposition is not null order by c.attempt desc limit 1)) as dispositions_wrong,
   (select count(*)::int from ringleader.notifications where status in ('pending', 'sending')) as mails_open`;
-/** The most slots that were taken at one time, an end and a beginning at the same instant not overlapping. */
-const SLOTS = `select max(taken)::int as slots from (
-  select sum(step) over (order by at, step rows unbounded preceding) as taken from (
-    select reserved_at as at, 1 as step from ringleader.calls where reserved_at is not null
-    union all select released_at, -1 from ringleader.calls where reserved_at is not null) s) t`;
-
 const counted = (values: readonly (string | null)[]): Record<string, number> =>
   Object.fromEntries([...Map.groupBy(values, String)].map(([value, of]) => [value, of.length]));
 
@@ -102,8 +96,6 @@ const compareMails = async (scene: Scene, campaign: string): Promise<void> => {
 };
 
 export interface Verdict {
-  /** The most slots that were taken at one time. */
-  slots: number;
   /** Leads whose last create-call got lost on the way. */
   last_call_never_asked: number;
   dispositions: Record<string, number>;
@@ -112,13 +104,12 @@ export interface Verdict {
 /** Judges a campaign that is complete. @throws what does not hold */
 export const judge = async (scene: Scene, campaign: string, leads: number, maxAttempts: number): Promise<Verdict> => {
   const records = await scene.network<CallRecord[]>('/calls');
-  const { attempts, ends, recount, slots } = await withDatabase(scene, async (client) => ({
+  const { attempts, ends, recount } = await withDatabase(scene, async (client) => ({
     attempts: (await client.query<Attempt>('select id, lead_id, attempt, disposition, provider_call_id from ringleader.calls'))
       .rows,
     ends: (await client.query<{ status: string; temperature: string | null }>('select status, temperature from ringleader.leads'))
       .rows,
     recount: (await client.query<object>(RECOUNT)).rows[0],
-    slots: (await client.query<{ slots: number }>(SLOTS)).rows[0].slots,
   }));
   expect(recount).toEqual(RIGHT);
 
@@ -143,5 +134,5 @@ export const judge = async (scene: Scene, campaign: string, leads: number, maxAt
   });
   expect(hot_leads).toBe(ends.filter(({ temperature }) => temperature === 'hot').length);
   await compareMails(scene, campaign);
-  return { slots, last_call_never_asked: excused, dispositions };
+  return { last_call_never_asked: excused, dispositions };
 };
