@@ -6,13 +6,15 @@ import { COUNTS, FIGURES, pictureOf, type Measured } from '../lib/domain/connect
 import { offTypes } from '../lib/summarise.ts';
 import { route, type Route } from './route.ts';
 
+const Goal = z.union([z.object({ at_most: z.number() }), z.object({ below: z.number() })]).nullable();
 const Figure = z.object({
   current: z.number(),
   last_48_hours: z.number(),
-  goal: z.union([z.object({ at_most: z.number() }), z.object({ below: z.number() })]).nullable(),
+  goal: Goal,
   met: z.boolean().nullable(),
 });
 const figures = Object.fromEntries(FIGURES.map((name) => [name, Figure]));
+const times = { count: z.int(), slow: z.int(), p50_ms: z.int(), p99_ms: z.int() };
 const hourly = Object.fromEntries(COUNTS.map((name) => [name, z.int()]));
 
 const SystemStatus = z.object({
@@ -29,7 +31,10 @@ const SystemStatus = z.object({
     /** The server's own view: sessions of this application by state. */
     server: z.array(z.object({ state: z.string().nullable(), count: z.int() })),
   }),
-  slow_verbs: z.array(z.object({ verb: z.string(), count: z.int(), slow: z.int(), p50_ms: z.int(), p99_ms: z.int() })).nullable(),
+  /** Of the last 48 hours, and of this one; null when the counts cannot be read. */
+  slow_verbs: z
+    .array(z.object({ verb: z.string(), ...times, current: z.object(times), goal: Goal, met: z.boolean() }))
+    .nullable(),
   next_due_at: Instant.nullable(),
   system_max_concurrent_calls: z.int(),
   summary_mails: z.enum(['on', 'off']),

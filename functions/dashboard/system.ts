@@ -120,6 +120,8 @@ const verbs = (picture: Picture, slowMs: number): Html =>
           <th>Verb</th>
           <th class="number">Statements</th>
           <th class="number">Slow (≥ ${count(slowMs)} ms)</th>
+          <th class="number">This hour</th>
+          <th class="number">Goal</th>
           <th class="number">p50</th>
           <th class="number">p99</th>
         </tr>
@@ -131,6 +133,8 @@ const verbs = (picture: Picture, slowMs: number): Html =>
               <td><code>${one.verb}</code></td>
               <td class="number">${count(one.count)}</td>
               <td class="number">${count(one.slow)}</td>
+              <td class="number">${count(one.current.slow)} of ${count(one.current.count)}</td>
+              <td class="number">0</td>
               <td class="number">${count(one.p50_ms)} ms</td>
               <td class="number">${count(one.p99_ms)} ms</td>
             </tr>`,

@@ -56,13 +56,19 @@ export interface Figure {
   /** Whether the last 48 hours kept to the goal; null without one. */
   met: boolean | null;
 }
-export interface SlowVerb {
-  verb: string;
-  /** How often it was asked, and how often it was slow. */
+/** How often a verb was asked, how often it was slow, and how long it took. */
+export interface VerbTimes {
   count: number;
   slow: number;
   p50_ms: number;
   p99_ms: number;
+}
+/** The last 48 hours, beside them this one; `goal` is for how often it may be slow. */
+export interface SlowVerb extends VerbTimes {
+  verb: string;
+  current: VerbTimes;
+  goal: Goal;
+  met: boolean;
 }
 
 export const FIGURES = [
@@ -97,6 +103,16 @@ const GOALS: Readonly<Record<FigureName, Goal>> = {
   forged_webhooks: null,
 };
 
+/** No verb is slow. */
+const SLOW_GOAL: Goal = { at_most: 0 };
+
+const timesOf = ({ slow, steps }: { slow: number; steps: Histogram }): VerbTimes => ({
+  count: Object.values(steps).reduce((sum, n) => sum + n, 0),
+  slow,
+  p50_ms: quantile(steps, 0.5) ?? 0,
+  p99_ms: quantile(steps, 0.99) ?? 0,
+});
+
 const isMet = (goal: Goal, value: number): boolean | null => {
   if (goal === null) return null;
   return 'at_most' in goal ? value <= goal.at_most : value < goal.below;
@@ -118,12 +134,12 @@ export const pictureOf = ({ now, hours }: Measured): Picture => {
     const last = valueOf(name, all);
     return { current: valueOf(name, current), last_48_hours: last, goal: GOALS[name], met: isMet(GOALS[name], last) };
   };
-  const verbs = Object.entries(all.times).map(([verb, { slow, steps }]) => ({
+  const verbs = Object.entries(all.times).map(([verb, times]) => ({
     verb,
-    count: Object.values(steps).reduce((sum, n) => sum + n, 0),
-    slow,
-    p50_ms: quantile(steps, 0.5) ?? 0,
-    p99_ms: quantile(steps, 0.99) ?? 0,
+    ...timesOf(times),
+    current: timesOf(current.times[verb] ?? { slow: 0, steps: {} }),
+    goal: SLOW_GOAL,
+    met: times.slow === 0,
   }));
   return {
     figures: Object.fromEntries(FIGURES.map((name) => [name, figure(name)])) as Record<FigureName, Figure>,
