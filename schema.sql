@@ -839,10 +839,10 @@ begin
   return exists (select from ringleader.notifications n where n.account_id = p_account and n.next_attempt_at <= p_now);
 end $$;
 
--- True when a mail of anybody is due.
-create function ringleader.any_mail_is_due(p_now timestamptz) returns boolean language plpgsql stable as $$
+-- True when a mail of one of the accounts whose calls these are is due.
+create function ringleader.mail_is_due_to(p_calls uuid[], p_now timestamptz) returns boolean language plpgsql stable as $$
 begin
-  return exists (select from ringleader.notifications n where n.next_attempt_at <= p_now);
+  return exists (select from ringleader.calls c join ringleader.notifications n on n.account_id = c.account_id where c.id = any (p_calls) and n.next_attempt_at <= p_now);
 end $$;
 
 -- Owes the account a mail; the same key owes it once.
@@ -1438,7 +1438,7 @@ begin
   for h in select * from jsonb_to_recordset(v_held) as x(call_id uuid, reason text, reserved boolean, again_at timestamptz) where x.reserved loop
     perform ringleader.give_back(h.call_id, h.reason, h.again_at, p_now);
   end loop;
-  return jsonb_build_object('go', v_go, 'held', v_held, 'mail_due', ringleader.any_mail_is_due(p_now));
+  return jsonb_build_object('go', v_go, 'held', v_held, 'mail_due', ringleader.mail_is_due_to(v_ids, p_now));
 end $$;
 
 -- How the create-calls of one claim ended, whosever they are.
@@ -1496,7 +1496,7 @@ begin
       v_released := v_released + 1;
     end if;
   end loop;
-  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused, 'mail_due', ringleader.any_mail_is_due(p_now));
+  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused, 'mail_due', ringleader.mail_is_due_to(v_ids, p_now));
 end $$;
 
 -- What of a tick failed: the step, whose row, and Postgres's code; never the message, which may hold a number or a name.
