@@ -412,6 +412,8 @@ begin
     select c.account_id, c.provider_call_id, c.provider, c.id from ringleader.calls c where c.provider_call_id is not null;
     insert into ringleader.failed_calls (call_id, account_id, campaign_id, ended_at)
     select c.id, c.account_id, c.campaign_id, c.ended_at from ringleader.calls c where c.campaign_id is not null and c.disposition in ('failed', 'unknown') and c.ended_at is not null;
+    -- An attempt counts from its reservation on.
+    update ringleader.leads l set attempts = c.attempt from ringleader.calls c where c.id = l.call_id and c.status = 'reserved' and l.status = 'calling';
   end if;
 end $$;
 drop index if exists ringleader.calls_look, ringleader.calls_direct, ringleader.calls_claim, ringleader.calls_slots, ringleader.calls_one_per_number, ringleader.calls_under_way,

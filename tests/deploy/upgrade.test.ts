@@ -333,4 +333,43 @@ describe('an owner as Neon gives it: no superuser, may create roles, owns the da
       expect(rows).toEqual([{ statement_timeout: '8s' }]);
     });
   });
+
+  test('upgrades 0.1.0 with calls under way: their slots, the provider’s ids and what failed are where today’s verbs look', async () => {
+    await connected(server.url, (client) => client.query('create database earlier owner neondb_owner'));
+    const [owner, admin] = [ownerUrl, server.url].map((url) => Object.assign(new URL(url), { pathname: 'earlier' }).href);
+    await migrate({ ownerUrl: owner, schema: first, appPassword: 'first' });
+    // Reserved, on the line, hung up but not ended, failed; a direct call that waits.
+    await connected(admin, (client) =>
+      client.query(`
+      create function pg_temp.id(n int) returns uuid language sql immutable as $$ select md5(n::text)::uuid $$;
+      insert into ringleader.leads (id, account_id, campaign_id, phone, status, attempts, next_attempt_at, call_id, timezone, created_at)
+        select pg_temp.id(10 + n), pg_temp.id(0), pg_temp.id(0), '+1' || n, case n when 4 then 'unreached' else 'calling' end, (n > 1)::int, '2026-01-01',
+          pg_temp.id(n), 'Asia/Kolkata', '2026-01-01' from generate_series(1, 4) n;
+      insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, disposition, attempt, claim_id, provider, provider_call_id,
+          due_at, reserved_at, released_at, ended_at, created_at)
+        select pg_temp.id(n), pg_temp.id(0), case n when 5 then 'direct' else 'campaign' end, case when n < 5 then pg_temp.id(0) end, case when n < 5 then pg_temp.id(10 + n) end,
+          pg_temp.id(0), '+1' || n, (array['reserved', 'in_progress', 'in_progress', 'failed', 'waiting'])[n], case n when 4 then 'failed' end, 1, pg_temp.id(20), 'bolna',
+          case when n in (2, 3, 4) then 'p' || n end, case n when 5 then timestamptz '2026-01-01' end, case when n < 5 then timestamptz '2026-01-01' end,
+          case when n in (3, 4) then timestamptz '2026-01-01' end, case n when 4 then timestamptz '2026-01-01' end, '2026-01-01' from generate_series(1, 5) n;`),
+    );
+    await migrate({ ownerUrl: owner });
+    const of = (text: string): Promise<unknown[]> => connected(admin, async (client) => (await client.query(text)).rows);
+    expect(await of('select phone, slot from ringleader.open_calls order by 1')).toEqual([
+      { phone: '+11', slot: true },
+      { phone: '+12', slot: true },
+      { phone: '+13', slot: false },
+    ]);
+    expect(await of('select provider_call_id as id from ringleader.provider_calls order by 1')).toEqual([
+      { id: 'p2' },
+      { id: 'p3' },
+      { id: 'p4' },
+    ]);
+    expect(await of('select c.phone from ringleader.failed_calls f join ringleader.calls c on c.id = f.call_id')).toEqual([
+      { phone: '+14' },
+    ]);
+    expect(await of('select distinct zone, attempts, next_attempt_at from ringleader.leads')).toEqual([
+      { zone: 'Asia/Kolkata', attempts: 1, next_attempt_at: null },
+    ]);
+    expect(await migrate({ ownerUrl: owner })).toMatchObject(SAME);
+  });
 });
