@@ -236,7 +236,8 @@ create table if not exists ringleader.calls (
   due_at timestamptz,                                      -- of a waiting direct call
   lease_until timestamptz,                                 -- how long it may stay silent
   look_at timestamptz,                                     -- when the tick looks after it
-  looked_at timestamptz,                                   -- when it last did
+  looked_at timestamptz,                                   -- when the provider last answered, or could not be asked
+  looks int not null default 0,                            -- times somebody was sent to ask since then
   reserved_at timestamptz,
   placing_at timestamptz,
   placed_at timestamptz,
@@ -390,6 +391,7 @@ alter table ringleader.campaigns add column if not exists window_rev int not nul
 alter table ringleader.campaign_zones add column if not exists window_rev int not null default 0;
 alter table ringleader.leads add column if not exists called_back_at timestamptz;
 alter table ringleader.calls add column if not exists direction ringleader.call_direction not null default 'outbound';
+alter table ringleader.calls add column if not exists looks int not null default 0;
 alter table ringleader.call_results add column if not exists saved_at timestamptz;
 alter table ringleader.call_results add column if not exists reasons jsonb;
 alter table ringleader.notifications add column if not exists agent_id uuid;
@@ -1140,6 +1142,7 @@ begin
   v_released := false;
   v_read := p_fact ->> 'source' = 'read';
   v_lease := p_now + interval '10 minutes';
+  if v_read then update ringleader.calls x set looked_at = p_now, looks = 0 where x.id = c.id; end if;
   if v_status is null then
     -- Whoever posts an analysis says nothing of the state; a provider's word for it that nobody knows moves nothing.
     v_fate := case when p_fact ->> 'source' = 'posted' then 'applied' else 'unknown' end;
@@ -1523,11 +1526,12 @@ begin
     exception when others then v_failed := v_failed || ringleader.failure('give_back', r.id, sqlstate);
     end;
   end loop;
-  -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later their slot is free.
+  -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later they are over. Whoever
+  -- was to ask may have died: then the next is sent, ten times.
   -- (Asked by an earlier tick: this one may be the same again, after a lost answer.)
   -- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
   for r in select c.id, c.reason from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id
-           where ((c.lease_until <= p_now - interval '2 minutes' and c.looked_at >= c.lease_until and c.looked_at < p_now)
+           where ((c.lease_until <= p_now - interval '2 minutes' and ((c.looked_at >= c.lease_until and c.looked_at < p_now) or c.looks >= 10))
              or ((c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour') and c.looked_at < p_now))
            and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
            order by c.id limit 200 for no key update of c skip locked loop
@@ -1545,7 +1549,8 @@ begin
   )
   update ringleader.open_calls o set slot = false from released where o.call_id = released.id;
   -- Analyses past their grace, the provider having been asked.
-  for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c where c.analysis_due_at <= p_now and c.looked_at < p_now
+  for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c
+           where c.analysis_due_at <= p_now and (c.looked_at < p_now or c.looks >= 10)
            order by c.id limit 200 for no key update skip locked loop
     begin
       update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
@@ -1587,7 +1592,7 @@ begin
       select x.id from ringleader.calls x where x.analysis_due_at is not null and x.look_at <= p_now) u on u.id = c.id
     order by (c.lease_until <= p_now) desc nulls last, c.look_at, c.id limit p_limit for no key update of c skip locked
   ), looked as (
-    update ringleader.calls c set looked_at = p_now, look_at = p_now + interval '1 minute' from due where c.id = due.id returning c.*
+    update ringleader.calls c set looks = c.looks + 1, look_at = p_now + interval '1 minute' from due where c.id = due.id returning c.*
   )
   select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'agent', ringleader.agent_secrets_json(g), 'provider_call_id', c.provider_call_id,
     'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)) order by c.id)
@@ -2466,12 +2471,21 @@ begin
   perform ringleader.enter(p_account);
   select * into c from ringleader.calls x where x.account_id = p_account and x.id = p_call for no key update;
   if c.id is null then return null; end if;
+  update ringleader.calls x set looked_at = p_now, looks = 0 where x.id = c.id;
   if c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') and c.lease_until <= p_now then
     v_done := ringleader.end_call(c.id, 'unknown', coalesce(c.reason, 'the provider knows no such call'), p_now);
     return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', 'unknown', 'released', c.released_at is null, 'completed', v_done,
       'mail_due', ringleader.mail_is_due(p_account, p_now));
   end if;
   return jsonb_build_object('fate', 'late', 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false);
+end $$;
+
+-- The provider could not be asked what became of a call. False: no such call.
+create function ringleader.note_unasked(p_account uuid, p_now timestamptz, p_call uuid) returns jsonb language plpgsql as $$
+begin
+  perform ringleader.enter(p_account);
+  update ringleader.calls x set looked_at = p_now, looks = 0 where x.account_id = p_account and x.id = p_call;
+  return to_jsonb(found);
 end $$;
 
 create function ringleader.request_direct_call(p_account uuid, p_now timestamptz, p_id uuid, p_agent uuid, p_to text, p_name text, p_variables jsonb) returns jsonb language plpgsql as $$

@@ -22,6 +22,7 @@ const lookAt = async (deps: Deps, look: CallToLookAt): Promise<Applied | null> =
       call_id: look.call_id,
       provider: provider.name,
     });
+    await deps.verbs.noteUnasked(look.account_id, deps.now(), look.call_id);
     return null;
   }
   if (read.state === 'missing') return deps.verbs.noteUnfound(look.account_id, deps.now(), look.call_id);

@@ -487,6 +487,8 @@ export const VERBS = {
   endRefill: account<[token: string]>()('end_refill', Flag),
   /** The provider was asked and knows nothing (yet) of this call: look again later, or end it `unknown` once its lease is over. */
   noteUnfound: account<[call: string]>()('note_unfound', Applied.nullable()),
+  /** The provider could not be asked what became of this call. */
+  noteUnasked: account<[call: string]>()('note_unasked', Flag),
   /** A direct call enters the queue; refused when suppressed or outside its hours. */
   requestDirectCall: account<[id: string, agent: string, to: string, name: string | null, variables: Record<string, unknown>]>()(
     'request_direct_call',

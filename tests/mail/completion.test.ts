@@ -61,10 +61,11 @@ const LAST_FACTS: [
   [
     'the last call is silent and reaped',
     {},
-    async () => {
-      await engine.place();
+    async (s) => {
+      const [call] = await engine.place();
       engine.pass(10);
       await tick();
+      await verbs.noteUnasked(s.account, now(), call!.call_id);
       engine.pass(2);
     },
     () => tick(),
@@ -164,6 +165,7 @@ const LAST_FACTS: [
       await engine.tell(s.owner, (await callOf(s)).id, 'completed');
       engine.pass(8);
       expect((await tick()).look_at).toHaveLength(1);
+      await verbs.noteUnfound(s.account, now(), (await callOf(s)).id);
       engine.pass(6.9);
       await tick();
     },

@@ -318,7 +318,24 @@ describe('retries and ends', () => {
     expect((await verbs.tick(now(), 100)).look_at).toMatchObject([
       { call_id: call.call_id, provider_call_id: `x-${call.call_id}` },
     ]);
+    await verbs.noteUnasked(account, now(), call.call_id);
     engine.pass(2);
+    await verbs.tick(now(), 100);
+    expect(await verbs.getCall(account, now(), call.call_id)).toMatchObject({ status: 'unknown' });
+    expect(await lead(account, leads[0])).toMatchObject({ status: 'unreached' });
+  });
+
+  test('whoever is sent to ask the provider may die: another is sent, ten times, before nobody knows the end (class 7)', async () => {
+    const { account, leads } = await running(1);
+    const [call] = await engine.place();
+    engine.pass(10);
+    for (let sent = 1; sent <= 10; sent += 1) {
+      expect((await verbs.tick(now(), 100)).look_at, `the ${sent}th`).toMatchObject([{ call_id: call.call_id }]);
+      engine.pass(1);
+      // Its slot is not held for it.
+      if (sent > 2) expect(await verbs.getAccount(account, now()), `after the ${sent}th`).toMatchObject({ live_calls: 0 });
+    }
+    expect(await verbs.getCall(account, now(), call.call_id)).toMatchObject({ status: 'queued' });
     await verbs.tick(now(), 100);
     expect(await verbs.getCall(account, now(), call.call_id)).toMatchObject({ status: 'unknown' });
     expect(await lead(account, leads[0])).toMatchObject({ status: 'unreached' });
@@ -370,6 +387,7 @@ describe('retries and ends', () => {
     const [call] = await engine.place();
     engine.pass(10);
     await verbs.tick(now(), 100);
+    await verbs.noteUnasked(account, now(), call.call_id);
     engine.pass(2);
     await verbs.tick(now(), 100);
     expect(await engine.tell(owner, call.call_id, 'completed', scored(90))).toMatchObject({
@@ -401,6 +419,7 @@ describe('completion', () => {
     expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'active' });
     engine.pass(8);
     expect((await verbs.tick(now(), 100)).look_at).toMatchObject([{ call_id: call.call_id }]);
+    await verbs.noteUnfound(account, now(), call.call_id);
     expect(await mails(account)).toEqual([]);
     engine.pass(7);
     await verbs.tick(now(), 100);

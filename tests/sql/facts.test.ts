@@ -223,6 +223,7 @@ describe('a lead that calls back', () => {
     engine.pass(10);
     const { look_at } = await verbs.tick(now(), 10);
     expect(look_at).toMatchObject([{ call_id: call, provider_call_id: 'in-1' }]);
+    await verbs.noteUnasked(owner.account, now(), call);
     engine.pass(3);
     await verbs.tick(now(), 10);
     expect(await verbs.getCall(owner.account, now(), call)).toMatchObject({ status: 'unknown' });

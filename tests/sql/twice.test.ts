@@ -200,6 +200,7 @@ const CASES: { [K in keyof Verbs]: Case<K> } = {
     first: () => Promise.resolve(engine.pass(300)),
     args: (s) => [s.account, now(), s.placed.call_id],
   },
+  noteUnasked: { does: 'write', first: () => Promise.resolve(engine.pass(2)), args: (s) => [s.account, now(), s.placed.call_id] },
   requestDirectCall: { does: 'write', args: (s) => [s.account, now(), NEW.id, s.agent, NEW.phone, null, {}] },
   directPosition: { does: 'read', args: (s) => [s.account, now(), NEW.id] },
   listCalls: { does: 'read', args: (s) => [s.account, now(), null, null, null, 10] },
