@@ -294,7 +294,8 @@ create index if not exists failed_calls_campaign on ringleader.failed_calls (cam
 create table if not exists ringleader.refills (
   account_id uuid primary key,
   token uuid not null,
-  lease_until timestamptz not null
+  lease_until timestamptz not null,
+  again boolean not null default false                     -- somebody has found it under way: it looks again before it ends
 ) with (fillfactor = 50);
 
 create table if not exists ringleader.call_results (
@@ -400,6 +401,7 @@ alter table ringleader.call_events add column if not exists repeats int not null
 alter table ringleader.call_events add column if not exists repeated_at timestamptz;
 alter table ringleader.call_events add column if not exists repeat_of uuid;
 alter table ringleader.call_events add column if not exists replay_of uuid;
+alter table ringleader.refills add column if not exists again boolean not null default false;
 create index if not exists call_results_kept on ringleader.call_results (saved_at);
 create index if not exists call_events_with_payload on ringleader.call_events (received_at) where payload is not null;
 create index if not exists call_events_received on ringleader.call_events using brin (received_at);
@@ -584,21 +586,38 @@ begin
   perform ringleader.one_claimer();
 end $$;
 
--- Takes the one refill of an account, unless somebody has it: then he looks once more before he gives it back. Called last, after all that
--- its caller wrote: whoever gives the refill back waits for those who share this lock, and they wait for nobody.
+-- Takes the one refill of an account, unless somebody has it: then marks it, and he looks again before he gives it back. Called last, after all
+-- that its caller wrote: whoever gives the refill back, or takes the mark away, does so while nobody shares this lock.
 create function ringleader.take_refill(p_account uuid, p_token uuid, p_now timestamptz) returns boolean language plpgsql as $$
 begin
   perform pg_advisory_xact_lock_shared(74210002, hashtext(p_account::text));
-  if exists (select from ringleader.refills r where r.account_id = p_account and r.lease_until > p_now and r.token <> p_token) then return false; end if;
-  insert into ringleader.refills as r (account_id, token, lease_until) values (p_account, p_token, p_now + interval '1 minute')
-  on conflict (account_id) do update set token = excluded.token, lease_until = excluded.lease_until where r.lease_until <= p_now or r.token = p_token;
-  return found;
+  if not exists (select from ringleader.refills r where r.account_id = p_account and r.lease_until > p_now and r.token <> p_token) then
+    insert into ringleader.refills as r (account_id, token, lease_until) values (p_account, p_token, p_now + interval '1 minute')
+    on conflict (account_id) do update set token = excluded.token, lease_until = excluded.lease_until where r.lease_until <= p_now or r.token = p_token;
+    if found then return true; end if;
+  end if;
+  -- The first writes, the others find it written.
+  update ringleader.refills r set again = true where r.account_id = p_account and not r.again;
+  return false;
 end $$;
 
 -- Waits for everybody who has found the refill of this account taken and has not committed yet, and keeps others from looking.
 create function ringleader.before_refill_ends(p_account uuid) returns void language plpgsql as $$
 begin
   perform pg_advisory_xact_lock(74210002, hashtext(p_account::text));
+end $$;
+
+-- Ends a refill whose last claim found nothing more to dial; these are the calls of that claim. Not when somebody has found it under way, or
+-- is looking just now, or one of the calls has freed its slot again: then it claims once more. True when it is over, or is somebody else's.
+create function ringleader.refill_is_over(p_account uuid, p_token uuid, p_calls uuid[]) returns boolean language plpgsql as $$
+begin
+  if (select count(*) from ringleader.open_calls o where o.call_id = any (p_calls) and o.slot) = cardinality(p_calls)
+     and pg_try_advisory_xact_lock(74210002, hashtext(p_account::text)) then
+    -- Everybody who saw the mark is committed: the next claim sees what he did.
+    update ringleader.refills r set again = false where r.account_id = p_account and r.token = p_token and r.again;
+    if not found then delete from ringleader.refills r where r.account_id = p_account and r.token = p_token; end if;
+  end if;
+  return not exists (select from ringleader.refills r where r.account_id = p_account and r.token = p_token);
 end $$;
 
 -- ================================================================ rows as the API shows them
@@ -1249,13 +1268,16 @@ begin
 end $$;
 
 -- The claim itself: reserves up to p_limit due leads and waiting direct calls under system, account and campaign caps, at the pace allowed;
--- direct calls first, then max-min fair between accounts and between the campaigns of one. True when it reserved any.
-create function ringleader.reserve_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int) returns boolean language plpgsql as $$
-declare v_free int; v_made int := 0; v_before int;
+-- direct calls first, then max-min fair between accounts and between the campaigns of one. Answers how many it reserved, and whether it saw that
+-- nothing else could be.
+create function ringleader.reserve_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, out reserved int, out dry boolean) language plpgsql as $$
+declare v_free int; v_before int;
 begin
+  reserved := 0;
   -- Again while it came back short: the depth to which lanes are looked into is twice their fair share, and some may have less.
   loop
-    v_free := least(p_limit - v_made, p_system_cap - (select count(*) from ringleader.open_calls o where o.slot));
+    v_free := least(p_limit - reserved, p_system_cap - (select count(*) from ringleader.open_calls o where o.slot));
+    dry := reserved < p_limit;
     exit when v_free <= 0;
     with act as materialized (           -- every live call is one row
       select o.account_id, o.campaign_id, count(*)::int as n from ringleader.open_calls o where o.slot group by 1, 2
@@ -1317,7 +1339,7 @@ begin
       where p.kind = 1 and l.status = 'waiting' for update of l skip locked
     ), made as (
       insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, claim_id, provider, reserved_at, lease_until, look_at, created_at)
-      select ringleader.nth_id(p_claim, (v_made + l.nth)::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
+      select ringleader.nth_id(p_claim, (reserved + l.nth)::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
         p_now, p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
       from lead l join ringleader.campaigns k on k.id = l.campaign_id join ringleader.agents g on g.id = k.agent_id
       returning id, account_id, campaign_id, lead_id, phone, attempt
@@ -1339,19 +1361,20 @@ begin
       update ringleader.campaigns k set pace_at =
         greatest(k.pace_at, p_now - make_interval(secs => (greatest(1, ceil(k.calls_per_second)) - 1) / k.calls_per_second)) + make_interval(secs => s.n / k.calls_per_second)
       from (select campaign_id, count(*) as n from made group by 1) s where k.id = s.campaign_id and k.calls_per_second is not null
-    )
-    -- Lanes found empty sleep until their next lead is due; while leads of the campaign are on a call, a retry may come: look again within a minute.
-    update ringleader.campaign_zones z set next_due_at = coalesce(least(
+    ), asleep as (                       -- lanes found empty, until their next lead is due; while leads of the campaign are on a call, a retry may come: within a minute
+      update ringleader.campaign_zones z set next_due_at = coalesce(least(
         (select l.next_attempt_at from ringleader.leads l where l.campaign_id = z.campaign_id and l.zone = z.zone and l.next_attempt_at is not null
          order by l.next_attempt_at, l.seq limit 1),
         case when exists (select from ringleader.open_calls o where o.account_id = z.account_id and o.campaign_id = z.campaign_id) then p_now + interval '1 minute' end), 'infinity')
-    from probe p where z.campaign_id = p.campaign_id and z.zone = p.zone and z.rev = p.rev
-      and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1);
-    v_before := v_made;
-    select count(*) into v_made from ringleader.open_calls o where o.claim_id = p_claim;
-    exit when v_made = v_before;
+      from probe p where z.campaign_id = p.campaign_id and z.zone = p.zone and z.rev = p.rev
+        and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1)
+    )
+    -- A look that reserves nothing may have picked rows that somebody edits, or left lanes for the next.
+    select (select count(*) from pick) = 0 and (select count(*) from lanes) = (select count(*) from probe) into dry;
+    v_before := reserved;
+    select count(*) into reserved from ringleader.open_calls o where o.claim_id = p_claim;
+    exit when reserved = v_before;
   end loop;
-  return v_made > 0;
 end $$;
 
 -- When the pace alone holds work back, in one account or in all: the instant from which it no longer does.
@@ -1363,25 +1386,29 @@ create function ringleader.next_pace_at(p_now timestamptz, p_account uuid) retur
 $$;
 
 -- Reserves calls for whoever asks; the same claim id gets the same calls again. A refill (its account and token) that finds nothing looks
--- once more when all that was freed meanwhile is committed, and only then gives the refill back: no freed slot is overlooked by both sides.
+-- once more when all that was freed meanwhile is committed, if any was, and only then gives the refill back: no freed slot is overlooked by both sides.
 create function ringleader.claim_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, p_refill_of uuid default null, p_refill uuid default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog set enable_bitmapscan = off as $$ -- an index scan also clears away the entries of dead rows
-declare v_next_pace timestamptz;
+declare v_next_pace timestamptz; v_made int; v_dry boolean := false; -- a claim that is repeated no longer knows
 begin
   perform ringleader.assert_app_role();
   perform ringleader.one_claimer();
   if not exists (select from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id where o.claim_id = p_claim and c.status = 'reserved') then
     perform ringleader.roll_windows(p_now);
-    if not ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) then
+    select r.reserved, r.dry into v_made, v_dry from ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) r;
+    if v_made = 0 then
       v_next_pace := ringleader.next_pace_at(p_now, p_refill_of);
       if p_refill_of is not null and v_next_pace is null then
         perform ringleader.before_refill_ends(p_refill_of);
-        perform ringleader.roll_windows(p_now);
-        if not ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) then
-          delete from ringleader.refills r where r.account_id = p_refill_of and r.token = p_refill;
+        update ringleader.refills r set again = false where r.account_id = p_refill_of and r.token = p_refill and r.again;
+        if found or not v_dry then
+          perform ringleader.roll_windows(p_now);
+          select r.reserved, r.dry into v_made, v_dry from ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) r;
         end if;
+        if v_made = 0 then delete from ringleader.refills r where r.account_id = p_refill_of and r.token = p_refill; end if;
       end if;
     end if;
+    v_dry := v_dry and v_made > 0 and p_refill_of is not null and ringleader.next_pace_at(p_now, p_refill_of) is null;
   end if;
   return (
     with own as materialized (
@@ -1393,7 +1420,7 @@ begin
           'timezone', coalesce(l.timezone, k.timezone), 'variables', coalesce(case when c.kind = 'direct' then c.variables else l.variables end, '{}'), 'agent_id', c.agent_id) order by c.seq)
         from own c left join ringleader.leads l on l.id = c.lead_id left join ringleader.campaigns k on k.id = c.campaign_id), '[]'),
       'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g) order by g.id) from ringleader.agents g where g.id in (select c.agent_id from own c)), '[]'),
-      'next_pace_at', ringleader.iso(v_next_pace)));
+      'next_pace_at', ringleader.iso(v_next_pace), 'dry', v_dry));
 end $$;
 
 -- The fence of one claim's calls, whosever they are: from here on the provider may be asked. What may not be dialled any more is given back.
@@ -1446,8 +1473,9 @@ begin
   return jsonb_build_object('go', v_go, 'held', v_held, 'mail_due', ringleader.mail_is_due_to(v_ids, p_now));
 end $$;
 
--- How the create-calls of one claim ended, whosever they are.
-create function ringleader.record_calls(p_now timestamptz, p_outcomes jsonb) returns jsonb
+-- How the create-calls of one claim ended, whosever they are. With the refill (its account and token) whose claim it was, if that found nothing
+-- more: it may be over with this.
+create function ringleader.record_calls(p_now timestamptz, p_outcomes jsonb, p_refill_of uuid default null, p_refill uuid default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
 declare o record; c ringleader.calls; v_released int := 0; v_done boolean := false; v_paused boolean := false; v_wait interval;
   v_ids uuid[] := array(select (e ->> 'call_id')::uuid from jsonb_array_elements(p_outcomes) e);
@@ -1501,7 +1529,8 @@ begin
       v_released := v_released + 1;
     end if;
   end loop;
-  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused, 'mail_due', ringleader.mail_is_due_to(v_ids, p_now));
+  return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused, 'mail_due', ringleader.mail_is_due_to(v_ids, p_now),
+    'refill_over', p_refill is not null and ringleader.refill_is_over(p_refill_of, p_refill, v_ids));
 end $$;
 
 -- What of a tick failed: the step, whose row, and Postgres's code; never the message, which may hold a number or a name.

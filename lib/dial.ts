@@ -7,7 +7,7 @@ import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
 import { openAgent, tagAgents, webhookUrl } from './provider-agents.ts';
 import { sweepSoon } from './summarise.ts';
-import type { AgentSecrets, CallOutcome, ClaimedCall, Refill } from './verbs.ts';
+import type { AgentSecrets, CallOutcome, ClaimedCall, Refill, Verbs } from './verbs.ts';
 import type * as z from 'zod';
 
 /** Calls claimed, fenced and created together. With the database that makes five of the platform's six connections. */
@@ -22,6 +22,8 @@ const MAX_ROUNDS = 40;
 const FENCE_MS = 8_000;
 /** The longest nap, in the clock's milliseconds, for a pace that will allow the next call. */
 const MAX_NAP_MS = 20_000;
+
+type Claim = Awaited<ReturnType<Verbs['claimCalls']>>;
 
 export interface Dispatched {
   created: number;
@@ -90,28 +92,36 @@ const refusing = (
   return new Map(pairs.map((pair) => [`${pair.account} ${pair.provider}`, pair]));
 };
 
-/** Fences, creates and records the calls of one claim. */
-const placeCalls = async (
-  deps: Deps,
-  calls: readonly ClaimedCall[],
-  agents: ReadonlyMap<string, AgentSecrets>,
-): Promise<number> => {
+interface Placed {
+  created: number;
+  /** The refill that claimed them ended with their record. */
+  over: boolean;
+}
+
+/** Fences, creates and records the calls of one claim. A refill whose claim found nothing more, and which dials all of it, may end with that. */
+const placeCalls = async (deps: Deps, { calls, agents, dry }: Claim, mine: Refill | undefined): Promise<Placed> => {
   const deadline = deps.elapsedMs() + FENCE_MS;
+  const known = new Map(agents.map((agent) => [agent.agent_id, agent]));
   const ids = calls.map((call) => call.call_id);
   const fenced = await deps.verbs.fenceCalls(deps.now(), deps.newId(), ids);
   const go = new Set(fenced.go);
   const outcomes = await Promise.all(
-    calls.filter((call) => go.has(call.call_id)).map((call) => createCall(deps, call, agents.get(call.agent_id)!, deadline)),
+    calls.filter((call) => go.has(call.call_id)).map((call) => createCall(deps, call, known.get(call.agent_id)!, deadline)),
   );
-  for (const { account, provider } of refusing(outcomes, calls, agents).values()) await tagAgents(deps, account, provider);
-  const recorded = outcomes.length === 0 ? null : await deps.verbs.recordCalls(deps.now(), outcomes);
-  if (recorded?.mail_due ?? fenced.mail_due) sweepSoon(deps);
-  return outcomes.length;
+  for (const { account, provider } of refusing(outcomes, calls, known).values()) await tagAgents(deps, account, provider);
+  if (outcomes.length === 0) {
+    if (fenced.mail_due) sweepSoon(deps);
+    return { created: 0, over: false };
+  }
+  const last = dry && outcomes.length === calls.length ? mine : undefined;
+  const recorded = await deps.verbs.recordCalls(deps.now(), outcomes, last?.account_id ?? null, last?.token ?? null);
+  if (recorded.mail_due) sweepSoon(deps);
+  return { created: outcomes.length, over: recorded.refill_over };
 };
 
 /**
  * Dials whatever is due, for whomever it is fair, until nothing is due or this invocation's limits are reached.
- * A refill, which it may be, is given back by the claim that finds nothing more.
+ * A refill, which it may be, is given back with the calls of the last claim, or by a claim that finds none.
  */
 export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES, mine?: Refill): Promise<Dispatched> => {
   let created = 0;
@@ -127,7 +137,9 @@ export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES, mine?: Refi
       continue;
     }
     try {
-      created += await placeCalls(deps, claim.calls, new Map(claim.agents.map((agent) => [agent.agent_id, agent])));
+      const placed = await placeCalls(deps, claim, mine);
+      created += placed.created;
+      if (placed.over) return { created, unfinished: false };
     } catch (error) {
       // Their leases bring them back.
       deps.report('call_dispatch_failed', error, { calls: claim.calls.length });

@@ -332,21 +332,25 @@ export const VERBS = {
   authenticate: system<[keyHash: string]>()('authenticate', z.object({ account_id: c.Id, api_key_id: c.Id }).nullable()),
   /**
    * Reserves up to `limit` due leads and direct calls under all caps at once. The same `claimId` returns the same calls. A refill
-   * (its account and token) that gets none and is not held by the pace has been given back.
+   * (its account and token) that gets none and is not held by the pace has been given back; `dry` says of one that gets some that
+   * nothing else could be reserved.
    */
   claimCalls: system<[claimId: string, limit: number, systemCap: number, refillOf?: string | null, refill?: string | null]>()(
     'claim_calls',
-    z.object({ calls: z.array(ClaimedCall), agents: z.array(AgentSecrets), next_pace_at: c.Instant.nullable() }),
+    z.object({ calls: z.array(ClaimedCall), agents: z.array(AgentSecrets), next_pace_at: c.Instant.nullable(), dry: Flag }),
   ),
   /** The fence: `reserved → placing` for those that may still be dialled at this very moment; the others are given back at no cost. Sent again with the same token, it says the same. */
   fenceCalls: system<[token: string, callIds: string[]]>()(
     'fence_calls',
     z.object({ go: z.array(c.Id), held: z.array(z.object({ call_id: c.Id, reason: z.string() })), mail_due: Flag }),
   ),
-  /** Records how create-calls ended, applies parked events, settles refusals. */
-  recordCalls: system<[outcomes: CallOutcome[]]>()(
+  /**
+   * Records how create-calls ended, applies parked events, settles refusals. A refill (its account and token) whose claim was `dry` is
+   * over with this, unless somebody has found it under way or a call of the claim has freed its slot again.
+   */
+  recordCalls: system<[outcomes: CallOutcome[], refillOf?: string | null, refill?: string | null]>()(
     'record_calls',
-    z.object({ released: z.int(), completed: z.boolean(), agent_paused: z.boolean(), mail_due: Flag }),
+    z.object({ released: z.int(), completed: z.boolean(), agent_paused: z.boolean(), mail_due: Flag, refill_over: Flag }),
   ),
   /** Set-based upkeep: gives back expired reservations, ends what is past `ends_at`, moves windows on, completes what is done; returns the calls to look at. */
   tick: system<[limit: number]>()(

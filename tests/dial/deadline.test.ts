@@ -39,14 +39,15 @@ const dialWith = async (slow: number) => {
   };
   let claims = 0;
   const verbs: Partial<Verbs> = {
-    claimCalls: () => Promise.resolve({ calls: (claims += 1) === 1 ? [claimed] : [], agents: [agent], next_pace_at: null }),
+    claimCalls: () =>
+      Promise.resolve({ calls: (claims += 1) === 1 ? [claimed] : [], agents: [agent], next_pace_at: null, dry: false }),
     fenceCalls: () => {
       elapsed += slow;
       return Promise.resolve({ go: [CALL], held: [], mail_due: false });
     },
     recordCalls: (_now, outcomes) => {
       recorded.push(...outcomes);
-      return Promise.resolve({ released: 0, completed: false, agent_paused: false, mail_due: false });
+      return Promise.resolve({ released: 0, completed: false, agent_paused: false, mail_due: false, refill_over: false });
     },
   };
   const createCall = ({ attempt_id }: { attempt_id: string }) => {

@@ -82,8 +82,8 @@ export const MUTANTS: readonly Mutant[] = [
     invariant: 3,
     patches: [
       schema(
-        '    perform ringleader.roll_windows(p_now);\n    if not',
-        "    update ringleader.campaign_zones set opens_at = opens_at + interval '1 day', closes_at = closes_at + interval '1 day' where closes_at <= p_now;\n    if not",
+        '    perform ringleader.roll_windows(p_now);\n    select r.reserved, r.dry into v_made, v_dry',
+        "    update ringleader.campaign_zones set opens_at = opens_at + interval '1 day', closes_at = closes_at + interval '1 day' where closes_at <= p_now;\n    select r.reserved, r.dry into v_made, v_dry",
       ),
       schema("      when lane.opens_at is null or lane.opens_at > p_now then 'outside the calling window'\n", ''),
     ],

@@ -25,7 +25,7 @@ language sql security definer set search_path = pg_catalog as $$
   ), opened as (
     insert into ringleader.open_calls (call_id, account_id, campaign_id, phone, claim_id, slot) select m.id, m.account_id, m.campaign_id, m.phone, p_claim, true from made m
   )
-  select jsonb_build_object('agents', '[]'::jsonb, 'next_pace_at', null, 'calls', coalesce(jsonb_agg(jsonb_build_object('account_id', m.account_id, 'call_id', m.id,
+  select jsonb_build_object('agents', '[]'::jsonb, 'next_pace_at', null, 'dry', false, 'calls', coalesce(jsonb_agg(jsonb_build_object('account_id', m.account_id, 'call_id', m.id,
     'kind', m.kind, 'campaign_id', m.campaign_id, 'lead_id', m.lead_id, 'attempt', m.attempt, 'phone', m.phone, 'name', null, 'email', null, 'company', null,
     'timezone', null, 'variables', '{}'::jsonb, 'agent_id', m.agent_id)), '[]')) from made m
 $$;

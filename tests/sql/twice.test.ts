@@ -185,8 +185,12 @@ const CASES: { [K in keyof Verbs]: Case<K> } = {
   fenceCalls: { does: 'write', args: (s) => [now(), NEW.id, [s.reserved.call_id]] },
   recordCalls: {
     does: 'write',
-    first: (s) => verbs.fenceCalls(now(), NEW.id, [s.reserved.call_id]),
-    args: (s) => [now(), [{ call_id: s.reserved.call_id, outcome: 'accepted', provider_call_id: 'x' }]],
+    first: (s) => (
+      engine.pass(2),
+      verbs.beginRefill(s.account, now(), NEW.id),
+      verbs.fenceCalls(now(), NEW.id, [s.reserved.call_id])
+    ),
+    args: (s) => [now(), [{ call_id: s.reserved.call_id, outcome: 'accepted', provider_call_id: 'x' }], s.account, NEW.id],
   },
   applyFact: { does: 'write', args: (s) => [s.account, now(), s.agent, NEW.id, fact(s)] },
   beginRefill: { does: 'write', first: () => Promise.resolve(engine.pass(2)), args: (s) => [s.account, now(), NEW.id] },
