@@ -7,6 +7,9 @@ import { check, speedOf, type Speed } from './measure.ts';
 import { connect, stage, type Owner } from './scene.ts';
 import type { BenchDatabase, Server } from './server.ts';
 
+/** Postgres plans a statement anew the first five times that a connection runs it. */
+const CLAIMS_UNTIL_PLANNED = 7;
+
 export interface OurRun {
   jobs: number;
   clients: number;
@@ -61,8 +64,8 @@ export const ourJobs = async (server: Server, options: OurRun): Promise<Speed> =
   const { jobs, clients, accounts, accountCap, batch, systemCap } = options;
   const db = await server.database();
   try {
-    // A past of a quarter more, so that the tables are no longer empty and their statistics known when the clock starts.
-    const past = Math.ceil(jobs / 4 / accounts) * accounts;
+    // A past, so that the tables are no longer empty, their statistics known, and each client's statements planned for good when the clock starts.
+    const past = Math.ceil(Math.max(jobs / 4, clients * batch * CLAIMS_UNTIL_PLANNED) / accounts) * accounts;
     const owners: Owner[] = await stage(db, { accounts, leads: (past + jobs) / accounts, accountCap });
     const agents = new Map(owners.map(({ account, agent }) => [account, agent]));
     const { verbs, pool } = connect(db, clients);

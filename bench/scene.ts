@@ -14,7 +14,7 @@ export interface Owner {
 
 /** The verbs over `clients` connections that stay open. */
 export const connect = (db: BenchDatabase, clients: number): { verbs: Verbs; pool: Pool } => {
-  const pool = new Pool({ connectionString: db.appUrl, max: clients });
+  const pool = new Pool({ connectionString: db.appUrl, max: clients, idleTimeoutMillis: 0 });
   pool.on('error', () => undefined); // a query under way rejects all the same
   return {
     pool,
