@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onWebhook } from '../functions/webhooks.ts';
+import { createAgentMemory } from '../lib/agent-memory.ts';
 import { webhookKey } from '../lib/auth.ts';
 import { createBackground } from '../lib/background.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
@@ -47,6 +48,7 @@ export const refill: Bench = {
     const arrived: { execution: string; at: number }[] = [];
     const bolna = await provider((execution) => void arrived.push({ execution, at: performance.now() }));
     const reports: string[] = [];
+    const agentMemory = createAgentMemory();
     let left: Promise<unknown>[] = [];
     const invocation = (): Invocation => {
       const began = performance.now();
@@ -63,6 +65,7 @@ export const refill: Bench = {
         counted: () => Promise.resolve(),
         webhookForged: () => Promise.resolve(),
         measured: () => Promise.resolve(null),
+        agentMemory,
         background: createBackground({ report, ctx }),
         ctx,
       };

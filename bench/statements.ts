@@ -1,5 +1,6 @@
 /** How many SQL statements one dialled call takes, from its reservation to its end, over the use cases that the worker runs. */
 import { Pool } from 'pg';
+import { createAgentMemory } from '../lib/agent-memory.ts';
 import { compose } from '../lib/compose.ts';
 import type { Deps } from '../lib/deps.ts';
 import { dispatch, refill } from '../lib/dial.ts';
@@ -67,6 +68,7 @@ const count = async (server: Server, signed: boolean, lines: number, together: b
       counted: () => Promise.resolve(),
       webhookForged: () => Promise.resolve(),
       measured: () => Promise.resolve(null),
+      agentMemory: createAgentMemory(),
       background: { run: () => undefined, begin: () => undefined },
       ctx: { waitUntil: () => undefined },
     };

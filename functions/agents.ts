@@ -149,7 +149,9 @@ export const agentRoutes: readonly Route[] = [
       const before = found(await deps.verbs.getAgent(account, deps.now(), params.id));
       requireParts(deps, before.provider, body, false);
       const patch = await sealedPatch(deps, before.provider, body);
-      const agent = found(await deps.verbs.updateAgent(account, deps.now(), params.id, patch));
+      // Whatever comes of it, this isolate no longer believes what it read before.
+      const forget = (): void => deps.agentMemory.forget(account, params.id);
+      const agent = found(await deps.verbs.updateAgent(account, deps.now(), params.id, patch).finally(forget));
       // What its pause held back, or that of an agent with the same credentials, may go now (class 17).
       if (body.credentials !== undefined || (before.paused_reason !== null && agent.paused_reason === null))
         wakeDispatch(deps, account);

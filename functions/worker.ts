@@ -1,4 +1,5 @@
 /** The composition root: what the platform calls. Everything else is handed what it needs. */
+import { createAgentMemory } from '../lib/agent-memory.ts';
 import { createBackground } from '../lib/background.ts';
 import type { Invocation } from '../lib/compose.ts';
 import { parseEnv, sentryDsnOf } from '../lib/env.ts';
@@ -49,6 +50,7 @@ const identified = (response: Response, requestId: string): Response => {
 /** What is exported to the platform, over a clock. */
 export const createWorker = (options: WorkerOptions) => {
   const app = createApp();
+  const agentMemory = createAgentMemory();
 
   /** Said once per isolate, at its start. */
   let saidOff = false;
@@ -75,6 +77,7 @@ export const createWorker = (options: WorkerOptions) => {
         wake: waker(sleepOf(env), () => options.now(), report),
         handOver: handerOver(sleepOf(env), () => options.now(), report),
         elapsedMs: () => performance.now() - began,
+        agentMemory,
         counted: (counts) => meter.counted(counts),
         webhookForged: () => meter.webhookForged(),
         measured: () => meter.measured(),

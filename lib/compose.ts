@@ -1,4 +1,5 @@
 /** Fills the one seam: turns an invocation and its database into the {@link Deps} that use cases work with. */
+import type { AgentMemory } from './agent-memory.ts';
 import { createSealer } from './auth.ts';
 import type { Background } from './background.ts';
 import { withDb, type DbCounts } from './db.ts';
@@ -9,7 +10,7 @@ import { createMailer } from './mail.ts';
 import { createProviders } from './providers/table.ts';
 import { bindVerbs, type VerbRunner } from './verbs.ts';
 
-/** What one call of the platform (a request or a cron) brings with it; nothing in it outlives that call. */
+/** What one call of the platform (a request or a cron) brings with it; nothing in it outlives that call, save the memory of agents. */
 export interface Invocation {
   config: Config;
   /** The one clock. */
@@ -23,6 +24,8 @@ export interface Invocation {
   wake(): Promise<void>;
   /** Makes sure that the next tick looks. */
   handOver(): Promise<void>;
+  /** The isolate's. */
+  agentMemory: AgentMemory;
   /** What is left for after the answer. */
   background: Background;
   /** Remembers, outside the database, what a connection went through. */
@@ -52,6 +55,7 @@ export const compose = (invocation: Invocation, db: VerbRunner): Deps => {
     providers: createProviders(config),
     mail: createMailer(config),
     sealer: createSealer(config.secretsKey),
+    agentMemory: invocation.agentMemory,
     report,
     handOver: () => invocation.handOver(),
     background: (name, work) =>

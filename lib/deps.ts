@@ -1,4 +1,5 @@
 /** The one seam: everything a use case needs of the outside world. The composition root fills it; the simulator replaces it. */
+import type { AgentMemory } from './agent-memory.ts';
 import type { Config } from './env.ts';
 import type { ErrorType } from './errors.ts';
 import type { Mailer } from './mail.ts';
@@ -37,6 +38,8 @@ export interface Deps {
   providers: Providers;
   mail: Mailer;
   sealer: Sealer;
+  /** Shared by all that this isolate does: a hint that saves a statement, never the last word on a secret. */
+  agentMemory: AgentMemory;
   report: Report;
   /** Leaves the rest to the tick: the next one looks, whatever it was told before. */
   handOver(): Promise<void>;

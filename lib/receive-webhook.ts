@@ -5,7 +5,7 @@ import { Refusal } from './errors.ts';
 import { postedFact } from './post-analysis.ts';
 import { openAgent, tagAgents, webhookUrl } from './provider-agents.ts';
 import type { Provider, ProviderAgent, WebhookRequest } from './providers/provider.ts';
-import type { Applied, CallFact, EventToReplay } from './verbs.ts';
+import type { AgentSecrets, Applied, CallFact, EventToReplay } from './verbs.ts';
 import type * as z from 'zod';
 
 export interface Incoming {
@@ -54,6 +54,29 @@ export const reportUnknown = (deps: Pick<Deps, 'report'>, provider: ProviderName
 };
 
 /**
+ * Does `work`, which changes nothing, with the agent that a webhook is for as this isolate remembers it; should that fail, once more with the
+ * agent as it has become.
+ * @throws {Refusal} 401 for an unknown agent
+ */
+const withAgent = async <T>(deps: Deps, incoming: Incoming, work: (agent: ProviderAgent) => Promise<T>): Promise<T> => {
+  const { accountId, agentId, provider } = incoming;
+  const current = async (): Promise<AgentSecrets> => {
+    const secrets = await deps.agentMemory.learn(accountId, agentId, deps.now(), deps.verbs.agentSecrets);
+    if (secrets === null || secrets.provider !== provider.name) throw unknownWebhook();
+    return secrets;
+  };
+  const remembered = deps.agentMemory.recall(accountId, agentId, deps.now());
+  if (remembered === null || remembered.provider !== provider.name) return work(await openAgent(deps, await current()));
+  try {
+    return await work(await openAgent(deps, remembered));
+  } catch (error) {
+    const secrets = await current();
+    if (JSON.stringify(secrets) === JSON.stringify(remembered)) throw error;
+    return work(await openAgent(deps, secrets));
+  }
+};
+
+/**
  * Verifies, parses and applies one webhook. Null: none of our business, to be acknowledged.
  * @throws {Refusal} 401 for a bad signature or an unknown agent, 400 for a body that is not this provider's
  * @throws {Unconfirmed} when it must come again
@@ -63,19 +86,13 @@ export const receiveWebhook = async (deps: Deps, incoming: Incoming): Promise<Ap
   // Whatever stands in front of the worker, the provider called (and signed) the public address.
   const { pathname, search } = new URL(incoming.request.url);
   const request = { ...incoming.request, url: `${deps.config.publicUrl}${pathname}${search}` };
-  let agent: ProviderAgent | null = null;
-  const opened = async (): Promise<ProviderAgent> => {
-    const secrets = await deps.verbs.agentSecrets(accountId, deps.now(), agentId);
-    if (secrets === null || secrets.provider !== provider.name) throw unknownWebhook();
-    return openAgent(deps, secrets);
-  };
-  if (provider.signed) {
-    agent = await opened();
+  const proven = async (agent: ProviderAgent): Promise<ProviderAgent> => {
     if (!(await provider.verifyWebhook(agent, request, deps.now()))) throw unknownWebhook();
-  }
-  let fact = provider.parseWebhook(agent, request);
-  if (fact === null) return null;
-  if (needsProof(provider, fact)) fact = await confirmed(provider, agent ?? (await opened()), fact);
+    return agent;
+  };
+  const said = provider.parseWebhook(provider.signed ? await withAgent(deps, incoming, proven) : null, request);
+  if (said === null) return null;
+  const fact = needsProof(provider, said) ? await withAgent(deps, incoming, (agent) => confirmed(provider, agent, said)) : said;
   if (fact.account_refused) await tagAgents(deps, accountId, provider.name);
   const applied = await deps.verbs.applyFact(accountId, deps.now(), agentId, deps.newId(), fact);
   if (applied === null) throw unknownWebhook();

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createApp } from '../../functions/app.ts';
+import { createAgentMemory } from '../../lib/agent-memory.ts';
 import { hashKey } from '../../lib/auth.ts';
 import { createBackground } from '../../lib/background.ts';
 import type { Invocation } from '../../lib/compose.ts';
@@ -63,6 +64,7 @@ const invocationOf = (changes: Partial<Config> = {}): { invocation: Invocation; 
     counted: () => Promise.resolve(),
     webhookForged: () => Promise.resolve(),
     measured: () => Promise.resolve(null),
+    agentMemory: createAgentMemory(),
     elapsedMs: () => performance.now() - began,
     background,
     ctx,

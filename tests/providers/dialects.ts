@@ -16,7 +16,7 @@ export const CALL = {
 /** When the samples' calls take place. */
 export const NOW = new Date('2026-03-02T10:00:41.000Z');
 export const SECRET = 'secret-of-today';
-const OTHER = 'secret-of-yesterday';
+export const OTHER = 'secret-of-yesterday';
 
 /** One sample of a webhook; `expect` is what the fact must hold, null: none of our business. */
 export interface Sample {

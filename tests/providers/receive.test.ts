@@ -1,13 +1,15 @@
 /** A webhook from its raw body to the committed fact, for every provider, on a real database. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
+import { createAgentMemory } from '../../lib/agent-memory.ts';
 import { PROVIDERS, type ProviderName } from '../../lib/contract.ts';
 import type { Deps } from '../../lib/deps.ts';
 import type { WebhookRequest } from '../../lib/providers/provider.ts';
 import { receiveWebhook, Unconfirmed } from '../../lib/receive-webhook.ts';
+import type { Verbs } from '../../lib/verbs.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
-import { apiOf, CALL, DIALECTS, samplesOf, webhook } from './dialects.ts';
+import { apiOf, CALL, DIALECTS, ROTATED, samplesOf, webhook } from './dialects.ts';
 import { localApi } from './local-api.ts';
 
 const db = await testDatabase();
@@ -15,16 +17,25 @@ const engine = createEngine(db);
 const { verbs, now } = engine;
 afterEach(async () => {
   reports.length = 0;
+  agentsRead = 0;
   await engine.reset();
 });
 const apis = Object.fromEntries(await Promise.all(PROVIDERS.map(async (name) => [name, await localApi(name)] as const)));
 const PUBLIC = 'https://dialer.example.com';
 
 const reports: object[] = [];
+let agentsRead = 0;
 const deps = {
-  verbs,
+  verbs: {
+    ...verbs,
+    agentSecrets: (...args: Parameters<Verbs['agentSecrets']>) => {
+      agentsRead += 1;
+      return verbs.agentSecrets(...args);
+    },
+  },
   now,
   newId: () => randomUUID(),
+  agentMemory: createAgentMemory(),
   config: { publicUrl: PUBLIC, secretsKey: '0'.repeat(64) },
   providers: Object.fromEntries(PROVIDERS.map((name) => [name, apis[name].provider])),
   report: (type: string, _error: unknown, context: object) => void reports.push({ type, ...context }),
@@ -58,7 +69,7 @@ const onTheLine = async (name: ProviderName) => {
     return rows[0].n;
   };
   const status = async () => (await verbs.getCall(account, now(), call))?.status;
-  return { account, call, receive, samples: samplesOf(name, ids), reads: apiOf(name, ids).reads, events, status };
+  return { account, agentId, call, receive, samples: samplesOf(name, ids), reads: apiOf(name, ids).reads, events, status };
 };
 /** The sample that ends an answered call. */
 const last = <T extends { name: string; expect: Record<string, unknown> | null }>(samples: readonly T[]): T =>
@@ -153,4 +164,83 @@ test("another provider's agent is not known at this provider's address", async (
   const { account } = await engine.account();
   const elsewhere = { accountId: account, agentId: randomUUID(), provider: apis.retell.provider, request: sent };
   await expect(receiveWebhook(deps, elsewhere)).rejects.toMatchObject({ status: 401 });
+});
+
+describe('what this isolate remembers of an agent', () => {
+  /** A signed agent of Vapi's whose secrets another isolate can change, and an event signed with one of them. */
+  const signed = async () => {
+    const scene = await onTheLine('vapi');
+    const change = async (...secrets: string[]) => {
+      const written = await verbs.updateAgent(scene.account, now(), scene.agentId, {
+        webhook_secrets_sealed: JSON.stringify(secrets),
+      });
+      expect(written).not.toBeNull();
+    };
+    return { ...scene, change, send: (secret: string) => scene.receive(webhook('vapi', last(scene.samples), secret, now())) };
+  };
+  const [OLD, NEW] = ROTATED;
+  const refused = { name: 'Refusal', status: 401 };
+
+  test('its webhooks read it once in thirty seconds', async () => {
+    const { send } = await signed();
+    for (let n = 0; n < 3; n += 1) expect(await send(OLD)).not.toBeNull();
+    expect(agentsRead).toBe(1);
+    engine.pass(0.5);
+    await send(OLD);
+    expect(agentsRead).toBe(2);
+  });
+
+  test('a secret that came elsewhere is believed at once', async () => {
+    const { send, change } = await signed();
+    await send(OLD);
+    await change(NEW, OLD);
+    expect(await send(NEW)).toMatchObject({ fate: 'duplicate' });
+    expect(await send(OLD)).toMatchObject({ fate: 'duplicate' });
+  });
+
+  test('a secret that went elsewhere is believed for thirty seconds at most, and never again once the new one was seen', async () => {
+    const { send, change } = await signed();
+    await send(OLD);
+    await change(NEW);
+    expect(await send(OLD)).toMatchObject({ fate: 'duplicate' });
+    engine.pass(0.5);
+    await expect(send(OLD)).rejects.toMatchObject(refused);
+    await change(OLD);
+    await send(OLD);
+    await change(NEW);
+    await send(NEW);
+    await expect(send(OLD)).rejects.toMatchObject(refused);
+  });
+
+  test('a secret that nobody ever had is refused after a look at the agent as it is', async () => {
+    const { send } = await signed();
+    await send(OLD);
+    await expect(send('another secret')).rejects.toMatchObject(refused);
+    expect(agentsRead).toBe(2);
+  });
+
+  test('a call is confirmed with new credentials when those remembered no longer do', async () => {
+    const { account, agentId, samples, reads, call } = await onTheLine('bolna');
+    const keys: string[] = [];
+    const { provider } = apis.bolna;
+    const choosy: typeof provider = {
+      ...provider,
+      readCall(agent, id) {
+        keys.push(agent.credentials.api_key);
+        return agent.credentials.api_key === 'new'
+          ? provider.readCall(agent, id)
+          : Promise.resolve({ state: 'failed', reason: '401' });
+      },
+    };
+    const receive = () =>
+      receiveWebhook(deps, { accountId: account, agentId, provider: choosy, request: webhook('bolna', last(samples)) });
+    apis.bolna.answers(200, reads[0].body);
+    const { api_key: old } = DIALECTS.bolna.agent.credentials;
+    await expect(receive()).rejects.toThrow(Unconfirmed);
+    await expect(receive()).rejects.toThrow(Unconfirmed);
+    expect(keys).toEqual([old, old]);
+    await verbs.updateAgent(account, now(), agentId, { credentials_sealed: JSON.stringify({ api_key: 'new' }) });
+    expect(await receive()).toMatchObject({ fate: 'applied', call_id: call, status: 'completed' });
+    expect(keys).toEqual([old, old, old, 'new']);
+  });
 });

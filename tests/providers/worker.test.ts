@@ -4,7 +4,7 @@ import { Client } from 'pg';
 import { afterEach, describe, expect, inject, test } from 'vitest';
 import { until } from '../platform/rig.ts';
 import { startWorkerRig } from '../platform/worker-rig.ts';
-import { DIALECTS, SECRET } from './dialects.ts';
+import { DIALECTS, OTHER, SECRET } from './dialects.ts';
 import { localApi } from './local-api.ts';
 
 const retell = await localApi('retell');
@@ -55,8 +55,8 @@ const endOf = (call: string, more: object = {}) => ({
   },
 });
 /** Sends a webhook as Retell does, signed at this moment. */
-const post = (body: string): Promise<Response> => {
-  const signed = DIALECTS.retell.sign({ url: address, body }, SECRET, new Date());
+const post = (body: string, secret = SECRET): Promise<Response> => {
+  const signed = DIALECTS.retell.sign({ url: address, body }, secret, new Date());
   return fetch(address, { method: 'POST', body, headers: { 'content-type': 'application/json', ...signed } });
 };
 const fate = async (answer: Response): Promise<unknown> => ((await answer.json()) as { fate: unknown }).fate;
@@ -245,4 +245,17 @@ describe('what is kept', () => {
       ]);
     },
   );
+});
+
+test('a secret that was changed here counts from the very next webhook on, and the one before no longer', PATIENT, async () => {
+  const call = await dialled();
+  const started = JSON.stringify({ ...endOf(call), event: 'call_started' });
+  expect((await post(started)).status).toBe(200);
+  retell.answers(200, {});
+  const change = (api_key: string) => api('PATCH', `/v1/agents/${agent}`, { credentials: { api_key } });
+  await change(OTHER);
+  expect((await post(started)).status).toBe(401);
+  expect((await post(started, OTHER)).status).toBe(200);
+  await change(SECRET);
+  expect((await post(JSON.stringify(endOf(call)))).status).toBe(200);
 });

@@ -1,6 +1,7 @@
 /** The platform under simulation: invocations with their clocks and seams, the store of the next due instant, requests that arrive. */
 import { createApp } from '../../functions/app.ts';
 import { handerOver, openSleep, Sleeper, waker, type Sleep } from '../../functions/sleeper.ts';
+import { createAgentMemory } from '../../lib/agent-memory.ts';
 import { createSealer } from '../../lib/auth.ts';
 import { createBackground } from '../../lib/background.ts';
 import type { Invocation as Called } from '../../lib/compose.ts';
@@ -99,6 +100,7 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
   let calls = 0;
   let due: number | null = null;
   const reports = new Map<string, number>();
+  const agentMemory = createAgentMemory();
   const storeOf = createStore(kernel, (next) => {
     due = next;
     platform.onDue();
@@ -143,6 +145,7 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
     providers: simProviders(kernel, world, invocation),
     mail: mails.mailer(invocation),
     sealer: createSealer(config.secretsKey),
+    agentMemory: called.agentMemory,
     report: called.report,
     handOver: () => called.handOver(),
     background: (name, work) =>
@@ -171,6 +174,7 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
       report,
       wake: waker(store, now, report),
       handOver: handerOver(store, now, report),
+      agentMemory,
       background: createBackground({ report, ctx }),
       counted: () => Promise.resolve(),
       webhookForged: () => Promise.resolve(ledger.count('forged webhooks counted')),

@@ -1,5 +1,6 @@
 /** What the platform would call, without the platform: the worker's own wrapper, composition and background, over the soak's clock and world. */
 import { randomBytes } from 'node:crypto';
+import { createAgentMemory } from '../../lib/agent-memory.ts';
 import { createBackground } from '../../lib/background.ts';
 import { compose, type Invocation } from '../../lib/compose.ts';
 import { withDb, type Db, type DbLimits } from '../../lib/db.ts';
@@ -90,6 +91,7 @@ export type Invoke = (operation: string, work: (deps: Deps) => Promise<unknown>)
 
 export const createInvoke = (config: Config, clock: SoakClock, world: World, tally: Tally): Invoke => {
   const quiet = createLog(() => undefined);
+  const agentMemory = createAgentMemory();
   return async (operation, work) => {
     count(tally.operations, operation);
     const left: Promise<unknown>[] = [];
@@ -117,6 +119,7 @@ export const createInvoke = (config: Config, clock: SoakClock, world: World, tal
       },
       webhookForged: () => Promise.resolve(),
       measured: () => Promise.resolve(null),
+      agentMemory,
       background: createBackground({ report, ctx }),
       ctx,
     };
