@@ -1,5 +1,6 @@
 /** Simulations run in processes of their own, over this source or a copy with a bug planted in it, a core each. */
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Server } from './server.ts';
@@ -55,7 +56,10 @@ const inChild = (
       if ('failed' in said) reject(new Error(said.failed));
       else told(said);
     });
-    child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a simulation process ended with ${code}`))));
+    // Its end may be heard of before its last words are: those have come when the channel closes.
+    void Promise.all([once(child, 'exit'), once(child, 'disconnect')]).then(([[code]]) =>
+      code === 0 ? resolve() : reject(new Error(`a simulation process ended with ${code}`)),
+    );
     const { url, socketDir, appPassword } = order.server; // of one that can be stopped, the rest does not travel
     child.send({ ...order, server: { url, socketDir, appPassword } } satisfies Order);
   });

@@ -87,7 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
       ),
       schema("      when lane.opens_at is null or lane.opens_at > p_now then 'outside the calling window'\n", ''),
     ],
-    killer: { seed: 60 },
+    killer: { seed: 24 },
   },
   {
     name: 'a worker that stalled after its fence dials all the same',
@@ -144,7 +144,7 @@ export const MUTANTS: readonly Mutant[] = [
         "set status = 'pending', reason = 'the worker was lost while sending; it may have been sent'",
       ),
     ],
-    killer: { seed: 24 },
+    killer: { seed: 26 },
   },
   {
     name: 'a campaign is complete although an analysis may still come',
@@ -166,7 +166,7 @@ export const MUTANTS: readonly Mutant[] = [
         ' then',
       ),
     ],
-    killer: { seed: 1 },
+    killer: { seed: 2 },
   },
   {
     name: 'a suppression reaches every account, and row-level security lets it',
@@ -211,19 +211,19 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'suppressions count only at the claim',
     invariant: 10,
     patches: [schema("      when r.suppressed then 'suppressed'\n", '')],
-    killer: { seed: 41 },
+    killer: { seed: 85 },
   },
   {
     name: 'the provider is never asked what became of a call',
     invariant: 11,
     patches: [source('functions/dispatch.ts', 'await reconcile(deps, upkeep.look_at)', 'await reconcile(deps, [])')],
-    killer: { seed: 6 },
+    killer: { seed: 2 },
   },
   {
     name: 'an analysis is waited for without end',
     invariant: 11,
     patches: [schema('    update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;\n', '')],
-    killer: { seed: 183 },
+    killer: { seed: 108 },
   },
   {
     name: 'a retry wakes nobody',
@@ -240,7 +240,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'work after the answer fails in silence and alone',
     invariant: 12,
     patches: [source('lib/background.ts', '      report(type, error, { ...context, task: name });', '      throw error;')],
-    killer: { seed: 2 },
+    killer: { seed: 6 },
   },
   {
     name: 'nobody listens to an idle connection',
@@ -258,7 +258,7 @@ export const MUTANTS: readonly Mutant[] = [
       source('lib/dial.ts', 'const MAX_CREATES = 24;', 'const MAX_CREATES = 2400;'),
       source('functions/dispatch.ts', 'const ASKS = 28;', 'const ASKS = 2800;'),
     ],
-    killer: { seed: 35 },
+    killer: { seed: 59 },
   },
   {
     name: 'an invocation dials all at once',
