@@ -794,11 +794,12 @@ begin
   end if;
   delete from ringleader.open_calls o where o.call_id = c.id;
   if c.kind = 'direct' and p_reason <> 'suppressed' then
-    update ringleader.calls x set status = 'waiting', reserved_at = null, placing_at = null, lease_until = null, look_at = null, claim_id = null,
+    update ringleader.calls x set status = 'waiting', reserved_at = null, placing_at = null, released_at = null, lease_until = null, look_at = null, claim_id = null,
       fence_token = null, due_at = p_again_at, reason = p_reason where x.id = c.id;
     return false;
   end if;
-  update ringleader.calls x set status = 'canceled', ended_at = p_now, released_at = p_now, lease_until = null, look_at = null, reason = p_reason,
+  -- A call that was silent for long has freed its slot before.
+  update ringleader.calls x set status = 'canceled', ended_at = p_now, released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null, reason = p_reason,
     disposition = case when x.kind = 'direct' then 'canceled' end where x.id = c.id;
   if c.lead_id is null then return false; end if;
   select * into l from ringleader.leads x where x.id = c.lead_id for no key update;

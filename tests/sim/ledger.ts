@@ -146,7 +146,8 @@ export class Ledger {
       if (old.disposition !== null && old.disposition !== 'unknown' && old.disposition !== call.disposition && !verdict) {
         this.violated(`#6 the disposition of a call changed from ${old.disposition} to ${call.disposition}`);
       }
-      if (old.releasedAt !== null && old.releasedAt !== call.releasedAt) this.violated('#5 a slot was freed twice');
+      const again = call.status === 'waiting'; // a direct call, undialled: its next slot is another
+      if (old.releasedAt !== null && old.releasedAt !== call.releasedAt && !again) this.violated('#5 a slot was freed twice');
       if (isTerminal(old.status) && old.status !== 'unknown' && old.endedAt !== call.endedAt)
         this.violated('#6 a call ended twice');
       if (old.providerCall === null && call.providerCall !== null) known.add(call.id);

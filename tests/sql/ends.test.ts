@@ -137,6 +137,28 @@ describe('retries and ends', () => {
     expect(await lead(account, leads[0])).toMatchObject({ status: 'unreached' });
   });
 
+  test('a slot that silence has freed is not freed again by a worker that comes to, and the next one of a direct call is its own (class 7)', async () => {
+    const { owner, account } = await running(1);
+    const direct = randomUUID();
+    await verbs.requestDirectCall(account, now(), direct, owner.agent, phones(1, 500)[0]!, null, {});
+    const calls = (await engine.claim()).map(({ call_id }) => call_id);
+    expect(calls).toHaveLength(2);
+    await verbs.fenceCalls(now(), randomUUID(), calls);
+    engine.pass(12);
+    await verbs.tick(now(), 100);
+    const released = async (id: string) => (await verbs.getCall(account, now(), id))!.released_at;
+    const freed = now().toISOString();
+    for (const id of calls) expect(await released(id)).toBe(freed);
+    engine.pass(1);
+    const later = calls.map((call_id) => ({ call_id, outcome: 'refused' as const, refusal: 'later' as const }));
+    await verbs.recordCalls(now(), later);
+    expect(await released(calls.find((id) => id !== direct)!)).toBe(freed);
+    expect(await verbs.getCall(account, now(), direct)).toMatchObject({ status: 'waiting', released_at: null });
+    engine.pass(1);
+    expect((await engine.claim()).map(({ call_id }) => call_id)).toContain(direct);
+    expect(await released(direct)).toBeNull();
+  });
+
   test('a call that the provider calls under way for ever ends unknown: after four hours, or an hour after it has hung up (class 19)', async () => {
     const talking = await running(1);
     const [talk] = await engine.place();
