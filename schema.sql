@@ -2645,7 +2645,7 @@ begin
 end $$;
 
 -- Answers with the status that follows: a transient failure is tried again for a day, then it has failed.
-create function ringleader.record_notification(p_account uuid, p_now timestamptz, p_id uuid, p_result text, p_reason text, p_message text) returns jsonb language plpgsql as $$
+create function ringleader.record_notification(p_account uuid, p_now timestamptz, p_id uuid, p_result text, p_reason text, p_message text, p_attempt int default null) returns jsonb language plpgsql as $$
 declare n ringleader.notifications; v_status text;
 begin
   perform ringleader.enter(p_account);
@@ -2653,6 +2653,8 @@ begin
   if n.id is null then return null; end if;
   -- Only whoever took it may say how it ended, save that a mail found to be sent is sent, even if a person has just asked for it again.
   if n.status <> 'sending' and not (n.status in ('unknown', 'pending') and p_result = 'sent') then return to_jsonb(n.status); end if;
+  -- Nor may he once another has taken it: this may be his word again, after a lost answer.
+  if n.status = 'sending' and n.attempts <> p_attempt and p_result <> 'sent' then return to_jsonb(n.status); end if;
   v_status := case when p_result <> 'again' then p_result when coalesce(n.requested_at, n.created_at) < p_now - interval '1 day' then 'failed' else 'pending' end;
   update ringleader.notifications x set status = v_status, reason = p_reason, provider_message_id = coalesce(p_message, x.provider_message_id), lease_until = null,
     sent_at = case when v_status = 'sent' then p_now end, lookups = 0,

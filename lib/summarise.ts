@@ -210,7 +210,15 @@ export const sendNotification = async (deps: MailDeps, taken: TakenNotification)
   // Told before it is recorded: a worker that dies in between leaves a mail that is looked after, not one that failed in silence.
   if (told) tell(problem.stage, problem.error);
   try {
-    const status = await deps.verbs.recordNotification(taken.account_id, deps.now(), taken.id, outcome, reason, messageId);
+    const status = await deps.verbs.recordNotification(
+      taken.account_id,
+      deps.now(),
+      taken.id,
+      outcome,
+      reason,
+      messageId,
+      taken.attempts,
+    );
     if (status === 'failed' && problem !== null && !told) tell(problem.stage, problem.error);
   } catch (error) {
     if (!told) tell('record', error);

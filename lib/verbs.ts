@@ -529,9 +529,15 @@ export const VERBS = {
   listNotifications: account<[after: string | null, limit: number]>()('list_notifications', rowsOf(c.Notification.shape)),
   /** A person asks for a failed, skipped or unknown mail again. */
   requestSend: account<[id: string]>()('request_send', c.Notification.nullable()),
-  /** Records how a send ended and answers with the status that follows from it; null: no such mail. */
+  /** Records how a send ended, which of its attempts that was, and answers with the status that follows from it; null: no such mail. */
   recordNotification: account<
-    [id: string, result: 'sent' | 'failed' | 'unknown' | 'again', reason: string | null, messageId: string | null]
+    [
+      id: string,
+      result: 'sent' | 'failed' | 'unknown' | 'again',
+      reason: string | null,
+      messageId: string | null,
+      attempt?: number,
+    ]
   >()('record_notification', c.Notification.shape.status.nullable()),
   /** The look-up `nth` found nothing (`last`: and there will be no other). True when it was the last one: the mail stays `unknown` until a person decides. */
   noteLookup: account<[id: string, nth: number, last: boolean]>()('note_lookup', Flag),
