@@ -232,7 +232,7 @@ const lookUp = async (deps: MailDeps, mail: MailToLookUp): Promise<void> => {
   try {
     const found = await deps.mail.find(mail.id);
     if (found !== null) {
-      await deps.verbs.recordNotification(mail.account_id, deps.now(), mail.id, 'sent', null, found.messageId);
+      await deps.verbs.recordNotification(mail.account_id, deps.now(), mail.id, 'sent', null, found.messageId, null);
     } else {
       if (mail.last) {
         deps.report(

@@ -536,7 +536,7 @@ export const VERBS = {
       result: 'sent' | 'failed' | 'unknown' | 'again',
       reason: string | null,
       messageId: string | null,
-      attempt?: number,
+      attempt?: number | null,
     ]
   >()('record_notification', c.Notification.shape.status.nullable()),
   /** The look-up `nth` found nothing (`last`: and there will be no other). True when it was the last one: the mail stays `unknown` until a person decides. */
