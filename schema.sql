@@ -237,7 +237,7 @@ create table if not exists ringleader.calls (
   lease_until timestamptz,                                 -- how long it may stay silent
   look_at timestamptz,                                     -- when the tick looks after it
   looked_at timestamptz,                                   -- when the provider last answered, or could not be asked
-  looks int not null default 0,                            -- times somebody was sent to ask since then
+  looks int not null default 0,                            -- times somebody was sent to ask since then, or since its last sign of life
   reserved_at timestamptz,
   placing_at timestamptz,
   placed_at timestamptz,
@@ -1016,7 +1016,7 @@ begin
     released_at = coalesce(x.released_at, p_now), placed_at = case when p_told then coalesce(x.placed_at, p_now) else x.placed_at end, lease_until = null, look_at = null
   where x.id = c.id;
   if p_waits then
-    update ringleader.calls x set analysis_due_at = p_now + w.grace, look_at = p_now + w.grace / 2, looked_at = null
+    update ringleader.calls x set analysis_due_at = p_now + w.grace, look_at = p_now + w.grace / 2, looked_at = null, looks = 0
     from (select ringleader.minutes(coalesce(max(k.analysis_grace_minutes), 15)) as grace from ringleader.campaigns k where k.id = c.campaign_id) w where x.id = c.id;
   end if;
   delete from ringleader.open_calls o where o.call_id = c.id;
@@ -1175,12 +1175,12 @@ begin
   elsif v_is >= 9 then
     v_fate := case when v_settled then 'applied' else 'late' end;
   elsif v_rank > v_is and v_rank < 9 then
-    update ringleader.calls x set status = v_status, placed_at = coalesce(x.placed_at, p_now), lease_until = v_lease, look_at = v_lease where x.id = c.id;
+    update ringleader.calls x set status = v_status, placed_at = coalesce(x.placed_at, p_now), lease_until = v_lease, look_at = v_lease, looks = 0 where x.id = c.id;
     c.status := v_status;
   else
     -- Not news, but a sign of life.
     if v_rank < v_is then v_fate := 'late'; end if;
-    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now), lease_until = greatest(x.lease_until, v_lease), look_at = greatest(x.look_at, v_lease)
+    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now), lease_until = greatest(x.lease_until, v_lease), look_at = greatest(x.look_at, v_lease), looks = 0
     where x.id = c.id and (v_read or v_rank = v_is);
   end if;
   if v_is < 9 and c.released_at is null and (p_fact ->> 'line_free')::boolean then

@@ -24,7 +24,27 @@ const silent = async (read: () => Promise<ReadResult>) => {
   const provider: Pick<Provider, 'name' | 'readCall'> = { name: 'bolna', readCall: (_, id) => (asked.push(id), read()) };
   Object.assign(rig.deps.providers.bolna, provider);
   const status = async (): Promise<string> => (await verbs.getCall(owner.account, now(), call!.call_id))!.status;
-  return { rig, asked, status };
+  return { owner, campaign, call: call!, rig, asked, status };
+};
+
+/** One whose provider never answers until `alive`: whoever asks it dies. `dies` has so many ask, a minute apart. */
+const unanswered = async () => {
+  const ended = { event_key: 'read', source: 'read', status: 'completed', analysis: { state: 'absent' } } as const;
+  let alive = false;
+  const scene = await silent(() => (alive ? Promise.resolve({ state: 'found', fact: ended }) : new Promise(() => undefined)));
+  const dies = async (times: number): Promise<void> => {
+    for (let left = times; left > 0; left -= 1) {
+      const before = scene.asked.length;
+      void tick(scene.rig.deps); // never comes back
+      await expect.poll(() => scene.asked.length, { timeout: 30_000 }).toBe(before + 1);
+      engine.pass(1);
+    }
+  };
+  const answers = async (): Promise<void> => {
+    alive = true;
+    await tick(scene.rig.deps);
+  };
+  return { ...scene, dies, answers };
 };
 
 test('a provider that cannot be asked is asked once more, two ticks later nobody knows the end', async () => {
@@ -40,18 +60,37 @@ test('a provider that cannot be asked is asked once more, two ticks later nobody
 });
 
 test('a worker that dies while it asks is no answer: the next asks, and the call ends as the provider says', async () => {
-  let dead = true;
-  const ended = { event_key: 'read', source: 'read', status: 'completed', analysis: { state: 'absent' } } as const;
-  const { rig, asked, status } = await silent(() =>
-    dead ? new Promise(() => undefined) : Promise.resolve({ state: 'found', fact: ended }),
-  );
-  for (let nth = 1; nth <= 4; nth += 1) {
-    void tick(rig.deps); // never comes back
-    await expect.poll(() => asked.length, { timeout: 30_000 }).toBe(nth);
-    engine.pass(1);
-  }
+  const { dies, answers, status } = await unanswered();
+  await dies(4);
   expect(await status()).toBe('queued');
-  dead = false;
-  await tick(rig.deps);
+  await answers();
   expect(await status()).toBe('completed');
+});
+
+test('ten workers that die in a row are enough, and a sign of life from the call begins their count anew', async () => {
+  const { owner, call, dies, answers, status } = await unanswered();
+  await dies(9);
+  await engine.tell(owner, call.call_id, 'ringing');
+  engine.pass(10);
+  await dies(3);
+  expect(await status()).toBe('ringing');
+  await engine.tell(owner, call.call_id, 'ringing', { event_key: 'still ringing' });
+  engine.pass(10);
+  await dies(10);
+  expect(await status()).toBe('ringing');
+  await answers();
+  expect(await status()).toBe('unknown');
+});
+
+test('an analysis is still asked for, however many died asking about the call before its end', async () => {
+  const { owner, campaign, call, asked, dies, answers } = await unanswered();
+  await dies(9);
+  await engine.tell(owner, call.call_id, 'completed');
+  engine.pass(8);
+  await dies(1);
+  engine.pass(7); // the grace is over
+  const before = asked.length;
+  await answers();
+  expect(asked.length).toBe(before + 1);
+  expect((await verbs.getCampaign(owner.account, now(), campaign))!.status).toBe('completed');
 });
