@@ -85,7 +85,12 @@ export class Kernel {
     const line = `${this.now - this.began}\t${who}\t${what}\t${detail}`;
     this.#hash.update(line);
     this.#last.push(line);
-    if (this.#last.length > 2 * this.#remembered) this.#last = this.#last.slice(-this.#remembered);
+    if (this.#last.length > 2 * this.#remembered) this.#last = this.#newest();
+  }
+
+  /** As many as are kept; none, if none is. */
+  #newest(): string[] {
+    return this.#last.slice(Math.max(0, this.#last.length - this.#remembered));
   }
 
   digest(): string {
@@ -94,7 +99,7 @@ export class Kernel {
 
   /** The last events as a person reads them: true time, who, what. */
   lastEvents(): string[] {
-    return this.#last.slice(-this.#remembered).map((line) => {
+    return this.#newest().map((line) => {
       const [at, who, what, detail] = line.split('\t');
       const time = new Date(this.began + Number(at)).toISOString().replace('T', ' ').slice(0, 23);
       return `${time}  ${who.padEnd(14)} ${what.padEnd(22)} ${detail.slice(0, 260)}`;
