@@ -252,7 +252,7 @@ create table if not exists ringleader.calls (
   evidence text,
   reason text,
   created_at timestamptz not null
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 -- No index names what moves while a call is on the line, save that an analysis may be waited for.
 create index if not exists calls_waiting on ringleader.calls (account_id, seq) where due_at is not null;
 create index if not exists calls_account on ringleader.calls (account_id, seq);
@@ -443,7 +443,7 @@ begin
 end $$;
 
 -- Hot tables are vacuumed early: their live rows are few and their dead ones many.
-alter table ringleader.calls set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+alter table ringleader.calls set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 alter table ringleader.leads set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 alter table ringleader.open_calls set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 alter table ringleader.campaign_zones set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
@@ -589,9 +589,12 @@ end $$;
 -- Takes the one refill of an account, unless somebody has it: then marks it, and he looks again before he gives it back. Called last, after all
 -- that its caller wrote: whoever gives the refill back, or takes the mark away, does so while nobody shares this lock.
 create function ringleader.take_refill(p_account uuid, p_token uuid, p_now timestamptz) returns boolean language plpgsql as $$
+declare v_again boolean;
 begin
   perform pg_advisory_xact_lock_shared(74210002, hashtext(p_account::text));
-  if not exists (select from ringleader.refills r where r.account_id = p_account and r.lease_until > p_now and r.token <> p_token) then
+  select r.again into v_again from ringleader.refills r where r.account_id = p_account and r.lease_until > p_now and r.token <> p_token;
+  if v_again then return false; end if;
+  if v_again is null then
     insert into ringleader.refills as r (account_id, token, lease_until) values (p_account, p_token, p_now + interval '1 minute')
     on conflict (account_id) do update set token = excluded.token, lease_until = excluded.lease_until where r.lease_until <= p_now or r.token = p_token;
     if found then return true; end if;
@@ -758,8 +761,9 @@ create function ringleader.complete_if_done(p_account uuid, p_campaign uuid, p_n
 declare k ringleader.campaigns;
 begin
   -- A cheap look first, without a lock. More than 128 calls under way: whoever ends the last of them looks again.
-  if (select l.seq from ringleader.leads l where l.campaign_id = p_campaign and l.next_attempt_at is not null order by l.zone, l.next_attempt_at, l.seq limit 1) is not null then return false; end if;
-  if (select count(*) from (select 1 from ringleader.open_calls o where o.account_id = p_account and o.campaign_id = p_campaign limit 129) n) > 128 then return false; end if;
+  -- From the end of the queue, where the living are: its beginning is full of those that were called.
+  if (select l.seq from ringleader.leads l where l.campaign_id = p_campaign and l.next_attempt_at is not null order by l.zone desc, l.next_attempt_at desc, l.seq desc limit 1) is not null
+    or (select count(*) from (select 1 from ringleader.open_calls o where o.account_id = p_account and o.campaign_id = p_campaign limit 129) n) > 128 then return false; end if;
   -- Then one at a time: two last events that do not see each other's leads would both leave the campaign open.
   select * into k from ringleader.campaigns c where c.account_id = p_account and c.id = p_campaign for update;
   if k.id is null or k.settled_at is not null or k.status = 'draft' then return false; end if;
@@ -971,46 +975,53 @@ begin
 end $$;
 
 -- What becomes of a lead whose latest call has ended. p_again: that had ended before, and now otherwise (`unknown` was resolved, or `completed` turned
--- out to be a voicemail), which counts as long as no newer attempt has begun.
-create function ringleader.settle_lead(c ringleader.call_heads, p_disposition text, p_again boolean, p_invalid boolean, p_now timestamptz) returns void language plpgsql as $$
+-- out to be a voicemail), which counts as long as no newer attempt has begun. True when the lead waits again.
+create function ringleader.settle_lead(c ringleader.call_heads, p_disposition text, p_again boolean, p_invalid boolean, p_now timestamptz) returns boolean language plpgsql as $$
 declare k record; v_status text; v_due timestamptz; v_zone text;
 begin
   -- A lead that was final may wait again: before or after a completion, never in its midst.
   if p_again then perform 1 from ringleader.campaigns x where x.id = c.campaign_id for no key update; end if;
-  select x.status, x.settled_at, x.ends_at, x.max_attempts, case p_disposition when 'no_answer' then x.no_answer_minutes when 'busy' then x.busy_minutes
-      when 'voicemail' then x.voicemail_minutes when 'failed' then x.failed_minutes when 'unknown' then x.unknown_minutes end as minutes
-    into k from ringleader.campaigns x where x.id = c.campaign_id;
   if p_invalid then v_status := 'invalid';
   elsif p_disposition = 'completed' then v_status := 'reached';
-  elsif k.minutes is null or c.attempt >= k.max_attempts or k.settled_at is not null then v_status := 'unreached';
-  elsif k.status = 'canceled' then v_status := 'canceled';
-  elsif exists (select from ringleader.suppressions s where s.account_id = c.account_id and s.phone = c.phone) then v_status := 'suppressed';
-  elsif k.ends_at <= p_now then v_status := 'expired';
   else
-    v_status := 'waiting';
-    v_due := p_now + ringleader.minutes(k.minutes);
+    select x.status, x.settled_at, x.ends_at, x.max_attempts, case p_disposition when 'no_answer' then x.no_answer_minutes when 'busy' then x.busy_minutes
+        when 'voicemail' then x.voicemail_minutes when 'failed' then x.failed_minutes when 'unknown' then x.unknown_minutes end as minutes
+      into k from ringleader.campaigns x where x.id = c.campaign_id;
+    if k.minutes is null or c.attempt >= k.max_attempts or k.settled_at is not null then v_status := 'unreached';
+    elsif k.status = 'canceled' then v_status := 'canceled';
+    elsif exists (select from ringleader.suppressions s where s.account_id = c.account_id and s.phone = c.phone) then v_status := 'suppressed';
+    elsif k.ends_at <= p_now then v_status := 'expired';
+    else
+      v_status := 'waiting';
+      v_due := p_now + ringleader.minutes(k.minutes);
+    end if;
   end if;
   if not p_again then
     update ringleader.leads l set status = v_status, disposition = p_disposition, next_attempt_at = v_due, attempts = l.attempts - (p_invalid or c.status = 'reserved')::int -- nobody was dialled
     where l.id = c.lead_id and l.call_id = c.id and l.status = 'calling' and l.called_back_at is null;
     -- A retry need not wake its lane: a lane with leads on a call is looked at every minute.
-    if found then return; end if;
+    if found then return v_due is not null; end if;
   else
     update ringleader.leads l set status = v_status, disposition = p_disposition, next_attempt_at = v_due
     where l.id = c.lead_id and l.call_id = c.id and l.called_back_at is null and ((l.status in ('unreached', 'waiting') and l.disposition = 'unknown')
       or (l.status = 'reached' and l.disposition = 'completed' and p_disposition = 'voicemail')) returning l.zone into v_zone;
-    if found and v_due is not null then perform ringleader.wake_lane(c.account_id, c.campaign_id, v_zone, v_due, p_now); end if;
+    if found and v_due is not null then
+      perform ringleader.wake_lane(c.account_id, c.campaign_id, v_zone, v_due, p_now);
+      return true;
+    end if;
   end if;
   -- Who has called back is reached, whatever comes of the call.
   update ringleader.leads l set status = case when p_invalid then 'invalid' else 'reached' end, disposition = case when p_invalid then p_disposition else 'completed' end,
     next_attempt_at = null, attempts = l.attempts - p_invalid::int
   where l.id = c.lead_id and l.call_id = c.id and l.called_back_at is not null and (l.status in ('calling', 'unreached', 'waiting'));
+  return false;
 end $$;
 
 -- Ends a call, whose row is locked: frees its slot, settles its lead, and completes the campaign when that was the last fact. True when it completed.
 -- p_told: a provider ended it, so it was placed; p_waits: its analysis is waited for.
 create function ringleader.close_call(c ringleader.call_heads, p_disposition text, p_reason text, p_ended_at timestamptz, p_told boolean, p_waits boolean, p_invalid boolean, p_now timestamptz)
 returns boolean language plpgsql as $$
+declare v_waits boolean;
 begin
   update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = coalesce(p_ended_at, p_now), due_at = null,
     released_at = coalesce(x.released_at, p_now), placed_at = case when p_told then coalesce(x.placed_at, p_now) else x.placed_at end, lease_until = null, look_at = null
@@ -1021,15 +1032,16 @@ begin
   end if;
   delete from ringleader.open_calls o where o.call_id = c.id;
   if c.lead_id is null then return false; end if;
-  perform ringleader.settle_lead(c, p_disposition, c.status = 'unknown', p_invalid, p_now);
+  v_waits := ringleader.settle_lead(c, p_disposition, c.status = 'unknown', p_invalid, p_now);
   if p_disposition in ('failed', 'unknown') then
     insert into ringleader.failed_calls (call_id, account_id, campaign_id, ended_at) values (c.id, c.account_id, c.campaign_id, coalesce(p_ended_at, p_now))
     on conflict (call_id) do update set ended_at = excluded.ended_at;
+    if not v_waits and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now) then return true; end if;
+    -- What is complete need not be paused.
+    if c.direction = 'outbound' then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
+    return false;
   end if;
-  if ringleader.complete_if_done(c.account_id, c.campaign_id, p_now) then return true; end if;
-  -- What is complete need not be paused.
-  if p_disposition in ('failed', 'unknown') and c.direction = 'outbound' then perform ringleader.check_breaker(c.account_id, c.campaign_id, p_now); end if;
-  return false;
+  return not v_waits and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
 end $$;
 
 -- Ends a call that no provider ended. True when that completed its campaign.
@@ -1042,23 +1054,25 @@ end $$;
 
 -- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more.
 create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns void language plpgsql as $$
-declare a jsonb := p_fact -> 'analysis'; v_score double precision := (a ->> 'score')::double precision; v_temp text; v_told uuid;
+declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision := (a ->> 'score')::double precision; v_temp text; v_told uuid;
 begin
-  if p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
+  if v_valid then
+    select coalesce(ringleader.temperature_of(v_score, coalesce(max(k.hot_score), 70), coalesce(max(k.warm_score), 40)), a ->> 'tag') into v_temp
+    from ringleader.campaigns k where k.id = c.campaign_id;
+  end if;
+  if v_valid or p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
-      duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds),
-      cost = coalesce((p_fact ->> 'cost')::double precision, x.cost) where x.id = c.id;
+      duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost),
+      score = case when v_valid then v_score else x.score end, temperature = case when v_valid then v_temp else x.temperature end,
+      evidence = case when v_valid then a ->> 'evidence' else x.evidence end where x.id = c.id;
   end if;
   if not p_fact ?| array['transcript', 'recording_url', 'analysis'] then return; end if;
   insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, reasons, saved_at)
   values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', a -> 'reasons', p_now)
   on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
     analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason),
-    reasons = case when a ->> 'state' = 'valid' then excluded.reasons else r.reasons end; -- they go with the score
-  if a ->> 'state' is distinct from 'valid' then return; end if;
-  select coalesce(ringleader.temperature_of(v_score, coalesce(max(k.hot_score), 70), coalesce(max(k.warm_score), 40)), a ->> 'tag') into v_temp
-  from ringleader.campaigns k where k.id = c.campaign_id;
-  update ringleader.calls x set score = v_score, temperature = v_temp, evidence = a ->> 'evidence' where x.id = c.id;
+    reasons = case when v_valid then excluded.reasons else r.reasons end; -- they go with the score
+  if not v_valid then return; end if;
   update ringleader.leads x set score = v_score, temperature = v_temp, evidence = a ->> 'evidence', scored_attempt = c.attempt, scored_call = c.id
   where x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt returning x.hot_notice_id into v_told;
   if found and v_temp = 'hot' and v_told is null then perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now); end if;
@@ -1124,16 +1138,20 @@ begin
   return v_done;
 end $$;
 
+-- A call moves on, as its provider says.
+create function ringleader.move_on(p_call uuid, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+begin
+  update ringleader.calls x set status = p_fact ->> 'status', placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
+    lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0 where x.id = p_call;
+  return jsonb_build_object('fate', 'applied', 'call_id', p_call, 'status', p_fact ->> 'status', 'released', false, 'completed', false);
+end $$;
+
 -- Applies a fact to a call that is known and locked. What it says beside the state is always welcome, however late, and reopens nothing. Each branch
 -- writes only what it changes: what a statement costs is mostly what it names. Returns what `apply_fact` answers.
 create function ringleader.apply_to_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
-declare v_status text := p_fact ->> 'status'; v_rank int := ringleader.call_rank(v_status); v_is int := ringleader.call_rank(c.status); a jsonb; v_done boolean;
-  v_read boolean; v_lease timestamptz; v_settled boolean; v_waits boolean; v_fate text; v_released boolean;
+declare v_status text := p_fact ->> 'status'; v_rank int; v_is int; a jsonb; v_done boolean;
+  v_read boolean; v_free boolean; v_alive boolean := false; v_lease timestamptz; v_settled boolean; v_waits boolean; v_fate text; v_released boolean;
 begin
-  if c.provider_call_id is null and p_fact ? 'provider_call_id' then
-    update ringleader.calls x set provider_call_id = p_fact ->> 'provider_call_id' where x.id = c.id;
-    insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (c.account_id, p_fact ->> 'provider_call_id', c.provider, c.id);
-  end if;
   if p_fact ?| array['transcript', 'recording_url', 'analysis', 'answered_at', 'duration_seconds', 'cost'] then
     a := p_fact -> 'analysis';
     if (a ->> 'do_not_call')::boolean then
@@ -1143,21 +1161,33 @@ begin
     end if;
     perform ringleader.enrich_call(c, p_fact, p_now);
   end if;
-  if c.direction = 'inbound' and v_status in ('in_progress', 'completed') then v_done := ringleader.reach_caller(c, p_now) or v_done is true; end if;
-  if v_rank = 10 and v_is < 10 and v_status is not null then
-    if p_fact ? 'undialled' and c.kind = 'campaign' and c.direction = 'outbound' and c.status <> 'unknown' and (p_fact ->> 'undialled')::boolean then
-      v_done := ringleader.take_back(c, v_status, p_fact, p_now) or v_done is true;
-    else
-      if v_status = 'completed' then v_waits := a is null and not exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null); end if;
-      v_done := ringleader.close_call(c, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz, true, v_waits, p_fact ? 'invalid_number' and (p_fact ->> 'invalid_number')::boolean, p_now)
-        or v_done is true;
+  if c.provider_call_id is null or c.direction = 'inbound' then
+    if c.provider_call_id is null and p_fact ? 'provider_call_id' then
+      update ringleader.calls x set provider_call_id = p_fact ->> 'provider_call_id' where x.id = c.id;
+      insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (c.account_id, p_fact ->> 'provider_call_id', c.provider, c.id);
     end if;
-    if p_fact ?| array['account_refused', 'agent_refused'] and ((p_fact ->> 'account_refused')::boolean or (p_fact ->> 'agent_refused')::boolean) then
-      perform ringleader.pause_agents(c.agent_id, coalesce((p_fact ->> 'account_refused')::boolean, false), coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now);
+    if c.direction = 'inbound' and v_status in ('in_progress', 'completed') then v_done := ringleader.reach_caller(c, p_now) or v_done is true; end if;
+  end if;
+  if v_status in ('completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') and c.status not in ('completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') then
+    if v_status = 'completed' then v_waits := a is null and not exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null); end if;
+    if p_fact ?| array['undialled', 'invalid_number', 'account_refused', 'agent_refused'] then
+      if (p_fact ->> 'undialled')::boolean and c.kind = 'campaign' and c.direction = 'outbound' and c.status <> 'unknown' then
+        v_done := ringleader.take_back(c, v_status, p_fact, p_now) or v_done is true;
+      else
+        v_done := ringleader.close_call(c, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz, true, v_waits, coalesce((p_fact ->> 'invalid_number')::boolean, false), p_now) or v_done is true;
+      end if;
+      if (p_fact ->> 'account_refused')::boolean or (p_fact ->> 'agent_refused')::boolean then
+        perform ringleader.pause_agents(c.agent_id, coalesce((p_fact ->> 'account_refused')::boolean, false), coalesce(p_fact ->> 'reason', p_fact ->> 'provider_status'), p_now);
+      end if;
+    else
+      v_done := ringleader.close_call(c, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz, true, v_waits, false, p_now) or v_done is true;
     end if;
     return jsonb_build_object('fate', 'applied', 'call_id', c.id, 'status', v_status, 'released', c.released_at is null and c.reserved_at is not null, 'completed', v_done);
   end if;
+  v_rank := ringleader.call_rank(v_status);
+  v_is := ringleader.call_rank(c.status);
   v_settled := a is not null;
+  v_free := v_is < 9 and c.released_at is null and coalesce((p_fact ->> 'line_free')::boolean, false);
   v_fate := 'applied';
   v_released := false;
   v_read := p_fact ->> 'source' = 'read';
@@ -1175,16 +1205,18 @@ begin
   elsif v_is >= 9 then
     v_fate := case when v_settled then 'applied' else 'late' end;
   elsif v_rank > v_is and v_rank < 9 then
-    update ringleader.calls x set status = v_status, placed_at = coalesce(x.placed_at, p_now), lease_until = v_lease, look_at = v_lease, looks = 0 where x.id = c.id;
+    perform ringleader.move_on(c.id, p_fact, p_now);
     c.status := v_status;
   else
     -- Not news, but a sign of life.
     if v_rank < v_is then v_fate := 'late'; end if;
-    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now), lease_until = greatest(x.lease_until, v_lease), look_at = greatest(x.look_at, v_lease), looks = 0
-    where x.id = c.id and (v_read or v_rank = v_is);
+    v_alive := v_read or v_rank = v_is;
   end if;
-  if v_is < 9 and c.released_at is null and (p_fact ->> 'line_free')::boolean then
-    update ringleader.calls x set released_at = p_now where x.id = c.id;
+  if v_alive or v_free then
+    update ringleader.calls x set placed_at = coalesce(x.placed_at, p_now), lease_until = greatest(x.lease_until, v_lease), look_at = greatest(x.look_at, v_lease), looks = 0,
+      released_at = case when v_free then p_now else x.released_at end where x.id = c.id;
+  end if;
+  if v_free then
     update ringleader.open_calls o set slot = false where o.call_id = c.id;
     v_released := c.reserved_at is not null;
   end if;
@@ -2422,33 +2454,50 @@ $$;
 
 -- ================================================================ account verbs: calls
 
-create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb) returns jsonb language plpgsql as $$
-declare v_entered boolean := ringleader.enter(p_account); c ringleader.call_heads; e record; r jsonb; v_provider_call text := p_fact ->> 'provider_call_id'; v_source text := p_fact ->> 'source'; v_new boolean;
+-- Keeps an event whose call is not known, with all that it takes to apply it once it is.
+create function ringleader.park(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_payload text) returns jsonb language plpgsql as $$
+declare e ringleader.call_events;
 begin
-  if p_fact ->> 'attempt_id' ~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$' then
-    select * into c from ringleader.call_heads x where x.account_id = p_account and x.agent_id = p_agent and x.id = (p_fact ->> 'attempt_id')::uuid for no key update;
-    -- The same attempt under another id of the provider is another call: none of ours.
-    if c.provider_call_id <> v_provider_call then c := null; end if;
+  insert into ringleader.call_events (id, account_id, agent_id, event_key, provider_call_id, status, fate, fact, payload, source, replay_of, received_at)
+  values (p_event, p_account, p_agent, p_fact ->> 'event_key', p_fact ->> 'provider_call_id', p_fact ->> 'provider_status', 'parked', p_fact, p_payload, p_fact ->> 'source',
+    (p_fact ->> 'replay_of')::uuid, p_now)
+  on conflict (agent_id, event_key) do nothing returning * into e;
+  if e.id is null then
+    select * into e from ringleader.call_events x where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key' for no key update;
+    if e.id <> p_event and p_fact ->> 'source' <> 'read' then perform ringleader.note_repeat(e.id, null, p_event, p_now); end if;
   end if;
-  if c.id is null then
-    select x.* into c from ringleader.provider_calls p join ringleader.call_heads x on x.id = p.call_id
-    where p.account_id = p_account and p.provider_call_id = v_provider_call and x.account_id = p_account and x.agent_id = p_agent for no key update of x;
-    if c.id is null and not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
-    if c.id is null and p_fact ->> 'direction' = 'inbound' then
+  return jsonb_build_object('fate', e.fate, 'call_id', case when e.id = p_event then e.call_id end, 'status', null, 'released', false, 'completed', false, 'refill', null);
+end $$;
+
+-- Applies what is said of a call, once. p_attempt: our attempt id as the provider echoed it, if it did. A worker of the release before leaves it and the
+-- payload in the fact: its events find their call by the provider's id.
+create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid default null, p_payload text default null) returns jsonb language plpgsql as $$
+declare v_entered boolean := ringleader.enter(p_account); c ringleader.call_heads; e record; r jsonb; v_seen boolean;
+begin
+  -- The same attempt under another id of the provider is another call: none of ours. (By name: a row locked through the view costs a thirtieth of an event more.)
+  select x.id, x.account_id, x.agent_id, x.campaign_id, x.lead_id, x.kind, x.direction, x.phone, x.attempt, x.provider, x.provider_call_id, x.status, x.reserved_at, x.placing_at, x.released_at, x.analysis_due_at
+  into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.id = p_attempt
+    and coalesce(x.provider_call_id = p_fact ->> 'provider_call_id', true) for no key update;
+  if c.placing_at is null then
+    if c.id is null then
+      select x.* into c from ringleader.provider_calls p join ringleader.call_heads x on x.id = p.call_id
+      where p.account_id = p_account and p.provider_call_id = p_fact ->> 'provider_call_id' and x.account_id = p_account and x.agent_id = p_agent for no key update of x;
+    end if;
+    if c.id is null then
+      if not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
+      if p_fact ->> 'direction' is distinct from 'inbound' then return ringleader.park(p_account, p_now, p_agent, p_event, p_fact, p_payload); end if;
       c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
       if c.id is null then return jsonb_build_object('fate', 'ignored', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
     end if;
+    if c.placing_at is null and c.direction = 'outbound' and p_fact ->> 'source' = 'posted' then
+      return ringleader.refuse(409, 'wrong_state', format('the call is %s and was not placed: there is nothing to analyse', c.status));
+    end if;
   end if;
-  if c.placing_at is null and v_source = 'posted' and c.direction = 'outbound' then
-    return ringleader.refuse(409, 'wrong_state', format('the call is %s and was not placed: there is nothing to analyse', c.status));
-  end if;
-  -- A parked event is applied from what is kept of it here.
   insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, replay_of, received_at)
-  values (p_event, p_account, p_agent, c.id, p_fact ->> 'event_key', v_provider_call, p_fact ->> 'provider_status', case when c.id is null then 'parked' else 'applied' end,
-    case when c.id is null then p_fact - 'payload' else '{}' end, p_fact ->> 'payload', v_source, (p_fact ->> 'replay_of')::uuid, p_now)
+  values (p_event, p_account, p_agent, c.id, p_fact ->> 'event_key', p_fact ->> 'provider_call_id', p_fact ->> 'provider_status', 'applied', '{}', p_payload, p_fact ->> 'source',
+    (p_fact ->> 'replay_of')::uuid, p_now)
   on conflict (agent_id, event_key) do nothing;
-  v_new := found;
-  if not v_new then
+  if not found then
     -- Seen before. A read says what is true now and counts again; so does an event that could not be matched when it came.
     select * into e from ringleader.call_events x where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key' for no key update;
     if e.id = p_event then -- the very same statement, whose answer was lost: the refill it took is still its own
@@ -2456,25 +2505,31 @@ begin
         'completed', exists (select from ringleader.campaigns k where k.id = c.campaign_id and k.settled_at = p_now),
         'refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account and x.token = p_event));
     end if;
-    if c.id is null or (e.fate <> 'parked' and v_source <> 'read') then
-      if v_source <> 'read' then perform ringleader.note_repeat(e.id, c.id, p_event, p_now); end if;
-      return jsonb_build_object('fate', case when c.id is null then e.fate else 'duplicate' end, 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false, 'refill', null);
+    if e.fate <> 'parked' and p_fact ->> 'source' <> 'read' then
+      perform ringleader.note_repeat(e.id, c.id, p_event, p_now);
+      return jsonb_build_object('fate', 'duplicate', 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false, 'refill', null);
+    end if;
+    v_seen := true;
+  elsif p_fact ->> 'status' in ('queued', 'dialing', 'ringing', 'in_progress') then
+    -- By far the most: a call moves on, and nothing else is said.
+    if ringleader.call_rank(p_fact ->> 'status') > ringleader.call_rank(c.status) and c.provider_call_id is not null and c.direction = 'outbound' and p_fact ->> 'source' <> 'read'
+      and not p_fact ?| array['line_free', 'transcript', 'recording_url', 'analysis', 'duration_seconds', 'cost'] then
+      return ringleader.move_on(c.id, p_fact, p_now);
     end if;
   end if;
-  if c.id is null then return jsonb_build_object('fate', 'parked', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
   r := ringleader.apply_to_call(c, p_fact, p_now);
-  if not v_new or r ->> 'fate' <> 'applied' then
+  if v_seen or r ->> 'fate' <> 'applied' then
     update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key';
   end if;
   -- The first fact that ties our attempt to the provider's id lets the parked ones in.
-  if c.provider_call_id is null and v_provider_call is not null then
+  if c.provider_call_id is null and p_fact ? 'provider_call_id' then
     if ringleader.unpark(c.id, p_now) then r := r || '{"completed": true}'; end if;
     if c.released_at is null and c.reserved_at is not null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
   end if;
   -- A mail may have come to be owed by a completion, a hot lead, or failures that paused something.
   if ((r ->> 'completed')::boolean or p_fact ? 'analysis' or r ->> 'status' = 'failed') and ringleader.mail_is_due(p_account, p_now) then r := r || '{"mail_due": true}'; end if;
   -- Whoever reads a call in the tick dispatches anyway.
-  if (r ->> 'released')::boolean and v_source <> 'read' and ringleader.take_refill(p_account, p_event, p_now) then
+  if (r ->> 'released')::boolean and p_fact ->> 'source' <> 'read' and ringleader.take_refill(p_account, p_event, p_now) then
     r := r || jsonb_build_object('refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account));
   end if;
   return r;

@@ -21,6 +21,8 @@ interface Spec<A extends readonly unknown[], R> {
   scope: 'account' | 'system';
   retry: RetryClass;
   result: z.ZodType<R>;
+  /** How the arguments travel, where not as they are. */
+  send?(...args: A): readonly unknown[];
   /** Never set: carries the argument types. */
   args?: A;
 }
@@ -144,6 +146,9 @@ export interface CallFact {
   /** The body as received, whole and unaltered. */
   payload?: string;
 }
+
+/** As Postgres reads an id without fail. */
+const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 /** The right to refill an account's free slots: one invocation has it at a time. */
 export const Refill = z.object({ account_id: c.Id, token: c.Id });
@@ -484,7 +489,19 @@ export const VERBS = {
 
   // ---- calls
   /** Applies one fact to its call, forward only, each event key once. */
-  applyFact: account<[agent: string, eventId: string, fact: CallFact]>()('apply_fact', Applied.nullable()),
+  applyFact: {
+    ...account<[agent: string, eventId: string, fact: CallFact]>()('apply_fact', Applied.nullable()),
+    // The payload beside the fact, so that it is not parsed once more; what no attempt of ours can be called is none.
+    send: (account: string, now: Date, agent: string, eventId: string, { payload, ...fact }: CallFact) => [
+      account,
+      now,
+      agent,
+      eventId,
+      fact,
+      UUID.test(fact.attempt_id ?? '') ? fact.attempt_id : null,
+      payload ?? null,
+    ],
+  },
   /** Takes the account's one refill under a token of the caller's. False: somebody has it, and will see what was committed before. */
   beginRefill: account<[token: string]>()('begin_refill', Flag),
   /** Gives a refill back that its invocation's limits ended. */
@@ -599,8 +616,10 @@ const wire = (value: unknown): unknown => {
  */
 export const bindVerbs = (db: VerbRunner): Verbs => {
   const bound: Record<string, (...args: unknown[]) => Promise<unknown>> = {};
-  for (const [name, { sql, retry, result }] of Object.entries<Spec<readonly unknown[], unknown>>(VERBS)) {
-    bound[name] = async (...args) => {
+  for (const [name, verb] of Object.entries<Spec<readonly unknown[], unknown>>(VERBS)) {
+    const { sql, retry, result } = verb;
+    bound[name] = async (...given) => {
+      const args = verb.send?.(...given) ?? given;
       const places = args.map((_, i) => `$${i + 1}`).join(', ');
       const { rows } = await db.query(`select ringleader.${sql}(${places}) as result`, args.map(wire), { verb: sql, retry });
       const value = Row.parse(rows[0]).result ?? null;

@@ -159,13 +159,10 @@ describe('no freed slot is overlooked', () => {
     try {
       const fact = { event_key: 'line', attempt_id: call!.call_id, status: 'in_progress', line_free: true, source: 'event' };
       await client.query('begin');
-      const { rows } = await client.query<{ applied: Applied }>('select ringleader.apply_fact($1, $2, $3, $4, $5) as applied', [
-        owner.account,
-        now(),
-        agent,
-        randomUUID(),
-        fact,
-      ]);
+      const { rows } = await client.query<{ applied: Applied }>(
+        'select ringleader.apply_fact($1, $2, $3, $4, $5, $6, null) as applied',
+        [owner.account, now(), agent, randomUUID(), fact, fact.attempt_id],
+      );
       expect(rows[0]!.applied).toMatchObject({ released: true });
       expect(rows[0]!.applied.refill ?? null).toBeNull();
       const state = { over: false };
@@ -267,13 +264,10 @@ describe('a refill ends with the record of its last calls', () => {
     try {
       const fact = { event_key: `${call}:slow`, attempt_id: call, status: 'in_progress', line_free: true, source: 'event' };
       await client.query('begin');
-      const { rows } = await client.query<{ applied: Applied }>('select ringleader.apply_fact($1, $2, $3, $4, $5) as applied', [
-        owner.account,
-        now(),
-        owner.agent,
-        randomUUID(),
-        fact,
-      ]);
+      const { rows } = await client.query<{ applied: Applied }>(
+        'select ringleader.apply_fact($1, $2, $3, $4, $5, $6, null) as applied',
+        [owner.account, now(), owner.agent, randomUUID(), fact, fact.attempt_id],
+      );
       expect(rows[0]!.applied).toMatchObject({ released: true });
       expect(rows[0]!.applied.refill ?? null).toBeNull();
       await meanwhile(() => client.query('commit'));

@@ -109,9 +109,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a call that has ended ends again with the next event',
     invariant: 6,
-    patches: [
-      schema('if v_rank = 10 and v_is < 10 and v_status is not null then', 'if v_rank = 10 and v_status is not null then'),
-    ],
+    patches: [schema(" and c.status not in ('completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') then", ' then')],
     killer: { seed: 35 },
   },
   {
