@@ -1493,7 +1493,7 @@ begin
       when r.called_back_at is not null then 'the lead called back' end as reason
     from r left join lane on lane.campaign_id = r.campaign_id and lane.zone = r.zone
   ), placed as (
-    update ringleader.calls c set status = 'placing', fence_token = p_token, placing_at = p_now, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '1 minute'
+    update ringleader.calls c set status = 'placing', fence_token = p_token, placing_at = p_now, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '1 minute', looks = 0
     from judged j where c.id = j.id and j.reserved and j.reason is null
   )
   select coalesce(jsonb_agg(j.id order by j.id) filter (where j.reason is null), '[]'),
@@ -1526,7 +1526,7 @@ begin
   update ringleader.calls x set provider_call_id = coalesce(x.provider_call_id, a.provider_call_id), placed_at = coalesce(x.placed_at, p_now),
     status = case when x.status = 'placing' then 'queued' else x.status end,
     lease_until = case when x.status = 'placing' then p_now + interval '10 minutes' else x.lease_until end,
-    look_at = case when x.status = 'placing' then p_now + interval '10 minutes' else x.look_at end
+    look_at = case when x.status = 'placing' then p_now + interval '10 minutes' else x.look_at end, looks = 0
   from accepted a where x.id = a.call_id;
   -- Their events that came before this answer.
   for c in select * from ringleader.calls x where x.id = any (v_ids)

@@ -1,7 +1,9 @@
 /** What the tick does about a call that has fallen silent, over the real use cases (classes 4, 7, 28). */
+import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
 import { tick } from '../../functions/dispatch.ts';
 import type { Provider, ReadResult } from '../../lib/providers/provider.ts';
+import type { ClaimedCall } from '../../lib/verbs.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
 import { dialRig } from './rig.ts';
@@ -11,27 +13,36 @@ const engine = createEngine(db);
 const { verbs, now } = engine;
 afterEach(() => engine.reset());
 
+type Placing = (owner: { account: string; agent: string }) => Promise<ClaimedCall[]>;
+
 /** A call whose lease has just ended, and a provider that answers what `read` says when it is asked about it. */
-const silent = async (read: () => Promise<ReadResult>) => {
+const silent = async (read: () => Promise<ReadResult>, place: Placing = () => engine.place()) => {
   const owner = await engine.account();
   const campaign = await engine.campaign(owner);
   await engine.leads(owner.account, campaign, phones(1));
   await verbs.startCampaign(owner.account, now(), campaign);
-  const [call] = await engine.place();
+  const [call] = await place(owner);
   engine.pass(10);
   const rig = dialRig(verbs, now);
   const asked: string[] = [];
-  const provider: Pick<Provider, 'name' | 'readCall'> = { name: 'bolna', readCall: (_, id) => (asked.push(id), read()) };
+  const provider: Pick<Provider, 'name' | 'readCall' | 'findCall'> = {
+    name: 'bolna',
+    readCall: (_, id) => (asked.push(id), read()),
+    findCall: (_, { attempt_id }) => (asked.push(attempt_id), read()),
+  };
   Object.assign(rig.deps.providers.bolna, provider);
   const status = async (): Promise<string> => (await verbs.getCall(owner.account, now(), call!.call_id))!.status;
   return { owner, campaign, call: call!, rig, asked, status };
 };
 
 /** One whose provider never answers until `alive`: whoever asks it dies. `dies` has so many ask, a minute apart. */
-const unanswered = async () => {
+const unanswered = async (place?: Placing) => {
   const ended = { event_key: 'read', source: 'read', status: 'completed', analysis: { state: 'absent' } } as const;
   let alive = false;
-  const scene = await silent(() => (alive ? Promise.resolve({ state: 'found', fact: ended }) : new Promise(() => undefined)));
+  const scene = await silent(
+    () => (alive ? Promise.resolve({ state: 'found', fact: ended }) : new Promise(() => undefined)),
+    place,
+  );
   const dies = async (times: number): Promise<void> => {
     for (let left = times; left > 0; left -= 1) {
       const before = scene.asked.length;
@@ -80,6 +91,37 @@ test('ten workers that die in a row are enough, and a sign of life from the call
   expect(await status()).toBe('ringing');
   await answers();
   expect(await status()).toBe('unknown');
+});
+
+const fence = ({ call_id }: ClaimedCall) => verbs.fenceCalls(now(), randomUUID(), [call_id]);
+/** One that was fenced, and of whose create-call nothing is known. */
+const placing = async (): Promise<ClaimedCall[]> => {
+  const calls = await engine.claim(1);
+  await fence(calls[0]!);
+  return calls;
+};
+
+test('the late word that a create-call was accepted begins their count anew', async () => {
+  const { call, dies, status } = await unanswered(placing);
+  await dies(9);
+  await verbs.recordCalls(now(), [{ call_id: call.call_id, outcome: 'accepted', provider_call_id: 'late' }]);
+  engine.pass(12);
+  await dies(3);
+  expect(await status()).toBe('queued');
+});
+
+test('so does a direct call’s next fence, when its create-call was refused for the moment after all', async () => {
+  const { call, dies, status } = await unanswered(async (owner) => {
+    await verbs.requestDirectCall(owner.account, now(), randomUUID(), owner.agent, '+12125550100', null, {});
+    return placing();
+  });
+  await dies(9);
+  await verbs.recordCalls(now(), [{ call_id: call.call_id, outcome: 'refused', refusal: 'later', retry_after_seconds: 1 }]);
+  engine.pass(1);
+  await fence((await engine.claim(1))[0]!);
+  engine.pass(12);
+  await dies(3);
+  expect(await status()).toBe('placing');
 });
 
 test('an analysis is still asked for, however many died asking about the call before its end', async () => {
