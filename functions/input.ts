@@ -90,12 +90,22 @@ export const readBytes = async (request: Request, limit: number): Promise<Uint8A
 /** Text that Postgres cannot hold: NUL, or half of a surrogate pair. */
 const unstorable = (text: string): boolean => text.includes('\0') || !text.isWellFormed();
 
-const findUnstorable = (value: unknown, path: string): string | null => {
-  if (typeof value === 'string') return unstorable(value) ? path : null;
+/** Levels of arrays and objects in a JSON body: whoever reads it goes down level by level, and a stack has an end. */
+const DEEPEST = 100;
+
+interface Fault {
+  path: string;
+  rule: string;
+}
+
+const faultOf = (value: unknown, path: string, depth: number): Fault | null => {
+  const strange = { path, rule: 'must not hold NUL or half a surrogate pair' };
+  if (typeof value === 'string') return unstorable(value) ? strange : null;
   if (typeof value !== 'object' || value === null) return null;
+  if (depth === DEEPEST) return { path: '', rule: `must not be nested deeper than ${DEEPEST} levels` };
   for (const [key, item] of Object.entries(value)) {
     const here = path === '' ? key : `${path}.${key}`;
-    const found = unstorable(key) ? path : findUnstorable(item, here);
+    const found = unstorable(key) ? strange : faultOf(item, here, depth + 1);
     if (found !== null) return found;
   }
   return null;
@@ -110,9 +120,9 @@ export const parseJson = (bytes: Uint8Array): unknown => {
   } catch {
     throw new Refusal(400, 'bad_json', 'The body is not JSON.', [{ field: 'body', rule: 'must be JSON in UTF-8' }]);
   }
-  const found = findUnstorable(value, '');
-  if (found === null) return value;
-  const detail = { field: found || 'body', rule: 'must not hold NUL or half a surrogate pair' };
+  const fault = faultOf(value, '', 0);
+  if (fault === null) return value;
+  const detail = { field: fault.path || 'body', rule: fault.rule };
   throw new Refusal(400, 'validation', `${detail.field} ${detail.rule}.`, [detail]);
 };
 

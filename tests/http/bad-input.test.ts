@@ -180,6 +180,14 @@ describe('bodies that cannot be read', () => {
     },
   );
 
+  test.each([
+    ['arrays', '['.repeat(200_000) + ']'.repeat(200_000)],
+    ['objects', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`],
+  ])('%s nested a hundred thousand times → 400', async (_what, raw) => {
+    const answer = await post(raw, 'application/json');
+    expect([answer.status, codeOf(answer), fieldsOf(answer)]).toEqual([400, 'validation', ['body']]);
+  });
+
   test('a compressed body → 415', async () => {
     const answer = await post('{}', 'application/json', '/v1/campaigns', { 'content-encoding': 'gzip' });
     expect([answer.status, fieldsOf(answer)]).toEqual([415, ['Content-Encoding']]);
