@@ -26,6 +26,7 @@ const TABLE: readonly [key: 'tenant' | 'admin', method: string, path: string, bo
   ['admin', 'POST', accounts, account({ id: '00000000-0000-4000-8000-000000000000' }), 'id'],
   ['tenant', 'PATCH', '/v1/account', { live_calls: 0 }, 'live_calls'],
   ['tenant', 'PATCH', '/v1/account', { calls_per_second: 0 }, 'calls_per_second'],
+  ['tenant', 'PATCH', '/v1/account', { calls_per_second: 1e-320 }, 'calls_per_second'],
   ['tenant', 'PATCH', '/v1/account', { name: null }, 'name'],
   ['tenant', 'PATCH', '/v1/account', [], 'body'],
   ['tenant', 'PATCH', '/v1/account', 'text', 'body'],
@@ -76,6 +77,7 @@ const TABLE: readonly [key: 'tenant' | 'admin', method: string, path: string, bo
   ],
   ['tenant', 'POST', '/v1/campaigns', campaign({ max_concurrent_calls: -1 }), 'max_concurrent_calls'],
   ['tenant', 'POST', '/v1/campaigns', campaign({ calls_per_second: 1001 }), 'calls_per_second'],
+  ['tenant', 'POST', '/v1/campaigns', campaign({ calls_per_second: 0.000009 }), 'calls_per_second'],
   ['tenant', 'POST', '/v1/campaigns', campaign({ retry: { max_attempts: 0 } }), 'retry.max_attempts'],
   ['tenant', 'POST', '/v1/campaigns', campaign({ retry: { tries: 3 } }), 'retry.tries'],
   ['tenant', 'POST', '/v1/campaigns', campaign({ hot_score: 101 }), 'hot_score'],
@@ -130,7 +132,7 @@ describe('bad input names the field and the rule, and writes nothing', () => {
   });
 
   test('the table was run whole', () => {
-    expect(TABLE.length).toBe(90);
+    expect(TABLE.length).toBe(92);
   });
 
   test('and nothing of it was kept', async () => {

@@ -116,7 +116,7 @@ test('every mistake is named with its field and a rule that a person understands
     [typed({ max_attempts: '21' }), 'max_attempts', 'must be at most 20'],
     [typed({ max_attempts: '1.5' }), 'max_attempts', 'must be a whole number'],
     [typed({ calls_per_second: 'fast' }), 'calls_per_second', 'must be a number'],
-    [typed({ calls_per_second: '-1' }), 'calls_per_second', 'must be more than 0'],
+    [typed({ calls_per_second: '-1' }), 'calls_per_second', 'must be 0.00001 or more'],
     [typed({ busy_minutes: '99999' }), 'busy_minutes', 'must be at most 43200'],
   ] as const;
   for (const [form, field, rule] of rows) {

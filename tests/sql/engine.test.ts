@@ -103,6 +103,15 @@ describe('claim', () => {
     expect((await engine.claim()).length).toBe(2);
   });
 
+  test('the slowest pace that the contract allows keeps nobody else from calling', async () => {
+    await running(3, { calls_per_second: 0.00001 });
+    await verbs.updateAccount((await running(3)).account, now(), { calls_per_second: 0.00001 });
+    await running(3);
+    expect(await engine.claim()).toHaveLength(1 + 1 + 3);
+    engine.pass(1440);
+    expect(await engine.claim()).toEqual([]);
+  });
+
   test('keeps to the pace of the account, whatever it calls for', async () => {
     const owner = await running(10);
     const { account } = owner;
