@@ -91,6 +91,17 @@ const clearLeftovers = async (directory: string, postgres: string): Promise<void
   fs.rmSync(path.join(directory, 'belongings.json'), { force: true });
 };
 
+/** Like `mkdir -p`. Node's own never returns where the system answers ENOENT below a directory that exists, as in /proc. */
+const makeDirectory = (directory: string): void => {
+  if (fs.existsSync(directory)) return;
+  makeDirectory(path.dirname(directory));
+  try {
+    fs.mkdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // another start has just made it
+  }
+};
+
 /**
  * Makes the directory ours: locked and without leftovers.
  * @throws {Error} in one line, when another supervisor runs on it or it cannot be written to
@@ -98,7 +109,7 @@ const clearLeftovers = async (directory: string, postgres: string): Promise<void
 export const openDataDirectory = async (directory: string): Promise<DataDirectory> => {
   const postgres = path.join(directory, 'postgres');
   if (!fs.existsSync(directory)) {
-    fs.mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     fs.chmodSync(directory, 0o755); // Postgres's own user must get through, whatever the umask
   }
   lock(directory);

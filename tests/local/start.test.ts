@@ -212,6 +212,14 @@ describe('npm start', { timeout: 120_000 }, () => {
     expect(fs.existsSync(path.join(dataDir, 'ready.json'))).toBe(false);
   });
 
+  test.runIf(process.platform === 'linux')('a data directory that cannot be made is refused in one line', async () => {
+    const started = start('/proc/ringleader/data');
+    await waitUntil(() => started.child.exitCode !== null, 20_000);
+    started.child.kill('SIGKILL'); // one that spins answers no other signal
+    expect((await started.exited).code).toBe(1);
+    expect(started.output()).toMatch(/^ENOENT[^\n]*'\/proc\/ringleader'\n$/);
+  });
+
   test('an environment that would leave this machine is refused in one line', async () => {
     const started = start(path.join(base, 'foreign'), [], { DATABASE_URL: 'postgres://a:b@db.neon.example/d' });
     expect((await started.exited).code).toBe(1);
