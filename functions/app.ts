@@ -178,6 +178,7 @@ const webhook: PlainRoute = {
   tag: 'Webhooks',
   summary: "The telephony provider's callbacks",
   responses: { 200: 'application/json' },
+  refusals: [400, 401, 413, 415],
   plain: onWebhook,
 };
 

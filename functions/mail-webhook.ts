@@ -63,6 +63,7 @@ export const mailWebhook: PlainRoute = {
   tag: 'Webhooks',
   summary: 'Bounces and complaints from the mail provider',
   responses: { 200: z.object({ received: z.literal(true), noted: z.boolean() }) },
+  refusals: [400, 401, 413, 415],
   plain: async (invocation, request) => {
     try {
       return await onMailEvent(invocation, request);

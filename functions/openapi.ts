@@ -49,11 +49,12 @@ const REASONS: Readonly<Record<number, string>> = {
 
 const isApi = (route: Route): route is ApiRoute => 'handler' in route;
 
-/** The statuses of refusal that a route can answer, from what it takes. */
-const refusalsOf = (route: ApiRoute): number[] => {
+/** The statuses of refusal that a route can answer, from what it takes: a query that nobody asked for is a 400 everywhere. */
+const refusalsOf = (route: Route): number[] => {
+  if (!isApi(route)) return [...(route.refusals ?? []), 500, 503];
   const takesBody = route.method !== 'GET' && route.method !== 'DELETE';
   return [
-    ...(takesBody || route.query ? [400] : []),
+    400,
     ...(route.auth === 'none' ? [] : [401]),
     ...(route.params ? [404] : []),
     ...(takesBody ? [413, 415] : []),
@@ -85,7 +86,7 @@ export const openapiOf = (routes: readonly Route[], publicUrl: string): Json => 
       const body = content(shape);
       responses[status] = { description: REASONS[Number(status)] ?? 'Done', ...(body ? { content: body } : {}) };
     }
-    for (const status of isApi(route) ? refusalsOf(route) : []) {
+    for (const status of refusalsOf(route)) {
       responses[status] ??= { description: REASONS[status], content: content(contract.ErrorOut) };
     }
     return responses;
@@ -153,7 +154,7 @@ export const docsOf = (routes: readonly Route[]): string => {
     const auth = isApi(route)
       ? { none: 'none', account: 'account key', admin: 'admin key', either: 'account or admin key' }[route.auth]
       : 'none';
-    const codes = Object.keys(route.responses).concat(isApi(route) ? refusalsOf(route).map(String) : []);
+    const codes = Object.keys(route.responses).concat(refusalsOf(route).map(String));
     const unique = [...new Set(codes)].sort().join(' ');
     return `<tr><td><code>${route.method} ${escape(route.path)}</code></td><td>${escape(route.summary)}</td><td>${auth}</td><td>${unique}</td></tr>`;
   };

@@ -52,6 +52,8 @@ interface Described {
   summary: string;
   /** The heading under which the documentation lists it. */
   tag: string;
+  /** Statuses in which it refuses, beyond those that follow from the rest (of every route: 500 and 503). */
+  refusals?: readonly number[];
 }
 
 /** A route of the API. */
@@ -68,8 +70,6 @@ export interface ApiRoute<P = unknown, Q = unknown, B = unknown> extends Describ
   /** True for a POST that creates: it honours `Idempotency-Key`. */
   creates?: boolean;
   responses: Readonly<Record<number, AnswerShape>>;
-  /** Statuses beyond those that follow from the rest (400, 401, 404, 413, 415, 503). */
-  refusals?: readonly number[];
   handler(call: Call<P, Q, B>): Promise<Answer>;
 }
 

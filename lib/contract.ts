@@ -462,7 +462,8 @@ export const AccountStatus = z.object({
   mails_off: z.array(z.object({ type: z.enum(NOTIFICATION_TYPES), reason: z.string() })),
 });
 
-export const ErrorOut = z.object({
+/** Beside `error` may stand what helps: the counts of an import that broke off, the call that was refused, `next_eligible_at`. */
+export const ErrorOut = z.looseObject({
   error: z.object({
     code: z.string(),
     message: z.string(),

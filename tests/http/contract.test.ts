@@ -57,6 +57,11 @@ describe('the document', () => {
     expect(operations.length).toBe(routes.length);
   });
 
+  test('lets something stand beside an error, as the counts of a broken upload do', async () => {
+    const { components } = await document();
+    expect(components.schemas['ErrorOut']).toMatchObject({ additionalProperties: {} });
+  });
+
   test('leaves out what callers may leave out', async () => {
     const { components } = await document();
     const preferences = components.schemas['PreferencesPut'] as { required?: string[] };
