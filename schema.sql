@@ -2753,23 +2753,30 @@ begin
     where k.account_id = p_account and k.id = p_campaign);
 end $$;
 
--- Best first; ties go to the later call, then to the id. p_after is the rank of the last one seen.
-create function ringleader.hot_leads(p_account uuid, p_now timestamptz, p_campaign uuid, p_after int, p_limit int) returns jsonb language plpgsql as $$
+-- Best first; ties go to the later call, then to the id. p_after: score, call_at and lead_id of the last one seen, so that whatever changes above it
+-- moves no other lead past the reader. In two parts, each read from its place in the index: those with a score, and those that a tag alone says are hot.
+create function ringleader.list_hot_leads(p_account uuid, p_now timestamptz, p_campaign uuid, p_after jsonb, p_limit int) returns jsonb language plpgsql as $$
+declare v_score double precision := (p_after ->> 'score')::double precision; v_at timestamptz := (p_after ->> 'call_at')::timestamptz; v_id uuid := (p_after ->> 'lead_id')::uuid;
 begin
   perform ringleader.enter(p_account);
   if not exists (select from ringleader.campaigns k where k.account_id = p_account and k.id = p_campaign) then return null; end if;
-  return coalesce((select jsonb_agg(jsonb_build_object('lead_id', h.id, 'name', h.name, 'phone', h.phone, 'score', h.score, 'temperature', h.temperature, 'email', h.email,
-      'company', h.company, 'call_at', ringleader.iso(h.call_at), 'summary', h.evidence, 'seq', h.nth) order by h.nth)
+  return coalesce((select jsonb_agg(jsonb_build_object('lead_id', l.id, 'name', l.name, 'phone', l.phone, 'score', l.score, 'temperature', l.temperature, 'email', l.email,
+      'company', l.company, 'call_at', ringleader.iso(p.call_at), 'summary', l.evidence) order by p.score desc nulls last, p.call_at desc, l.id)
     from (
-      select l.*, p.call_at, p_after + row_number() over (order by l.score desc nulls last, p.call_at desc, l.id) as nth
-      from (
-        -- Narrow rows are sorted; the page alone is read whole.
-        select x.id, coalesce(c.placed_at, c.created_at) as call_at
-        from ringleader.leads x join ringleader.calls c on c.id = x.scored_call
-        where x.campaign_id = p_campaign and x.temperature = 'hot'
-        order by x.score desc nulls last, 2 desc, x.id offset p_after limit p_limit
-      ) p join ringleader.leads l on l.id = p.id
-    ) h), '[]');
+      -- Narrow rows are sorted; the page alone is read whole.
+      (select x.id, x.score, coalesce(c.placed_at, c.created_at) as call_at
+       from ringleader.leads x join ringleader.calls c on c.id = x.scored_call
+       where x.campaign_id = p_campaign and x.temperature = 'hot' and x.score <= case when v_id is null then 'infinity' else v_score end
+         and (v_id is null or x.score < v_score or coalesce(c.placed_at, c.created_at) < v_at or (coalesce(c.placed_at, c.created_at) = v_at and x.id > v_id))
+       order by x.score desc nulls last, 3 desc, x.id limit p_limit)
+      union all
+      (select x.id, x.score, coalesce(c.placed_at, c.created_at) as call_at
+       from ringleader.leads x join ringleader.calls c on c.id = x.scored_call
+       where x.campaign_id = p_campaign and x.temperature = 'hot' and x.score is null
+         and (v_id is null or v_score is not null or coalesce(c.placed_at, c.created_at) < v_at or (coalesce(c.placed_at, c.created_at) = v_at and x.id > v_id))
+       order by 3 desc, x.id limit p_limit)
+      order by 2 desc nulls last, 3 desc, 1 limit p_limit
+    ) p join ringleader.leads l on l.id = p.id), '[]');
 end $$;
 
 -- What the mails beside the summary tell: the campaign, of a hot-lead mail its leads, best first, and of a pause the latest calls that failed or the

@@ -12,7 +12,7 @@ import { guardCell } from './domain/csv-cells.ts';
 import { HOT_LEAD_COLUMNS, hotLeadRows } from './domain/hot-leads-csv.ts';
 import { ORDER_KEY } from './domain/lead-row.ts';
 import { Refusal } from './errors.ts';
-import type { Verbs } from './verbs.ts';
+import { placeOf, type Verbs } from './verbs.ts';
 
 type ExportDeps = Pick<Deps, 'now' | 'verbs'>;
 type Rows<V extends 'exportLeads' | 'listImportErrors'> = NonNullable<Awaited<ReturnType<Verbs[V]>>>;
@@ -49,7 +49,7 @@ export const streamLeadsCsv = async (
   account: string,
   campaign: string,
 ): Promise<ReadableStream<Uint8Array>> => {
-  const pages = pagesOf((after, limit) => deps.verbs.exportLeads(account, deps.now(), campaign, after, limit));
+  const pages = pagesOf(seqOf, (after, limit) => deps.verbs.exportLeads(account, deps.now(), campaign, after, limit));
   const first = await firstOf(pages);
   const names = [...new Set(first.flatMap((lead) => Object.keys(lead.variables)))].slice(0, MAX_COLUMNS);
   const header = uniqueHeaders([...LEAD_COLUMNS, OTHER_VARIABLES, ...names]);
@@ -77,7 +77,7 @@ export const streamHotLeadsCsv = async (
 ): Promise<ReadableStream<Uint8Array>> => {
   const owner = await deps.verbs.getAccount(account, deps.now());
   if (owner === null) throw notFound();
-  const pages = pagesOf((after, limit) => deps.verbs.hotLeads(account, deps.now(), campaign, Number(after ?? 0), limit));
+  const pages = pagesOf(placeOf, (after, limit) => deps.verbs.listHotLeads(account, deps.now(), campaign, after, limit));
   const first = await firstOf(pages);
   // A score that changes while we page may bring a lead a second time.
   const seen = new Set<string>();
@@ -96,7 +96,7 @@ export const streamErrorsCsv = async (
   campaign: string,
 ): Promise<ReadableStream<Uint8Array>> => {
   const read = (): AsyncGenerator<Rows<'listImportErrors'>> =>
-    pagesOf((after, limit) => deps.verbs.listImportErrors(account, deps.now(), campaign, after, limit));
+    pagesOf(seqOf, (after, limit) => deps.verbs.listImportErrors(account, deps.now(), campaign, after, limit));
   const names = new Set<string>();
   for await (const page of read()) for (const { cells } of page) for (const name of orderOf(cells)) names.add(name);
   const columns = [...names];
@@ -124,18 +124,21 @@ const textOf = (value: unknown): string | number | null => {
 
 const notFound = (): Refusal => new Refusal(404, 'not_found', 'There is nothing here.');
 
-/** The pages of a list verb, their size fitted to the rows. @throws {Refusal} 404 when the verb knows no such campaign */
-async function* pagesOf<T extends { seq: string | number }>(
-  list: (after: string | null, limit: number) => Promise<T[] | null>,
+const seqOf = ({ seq }: { seq: string }): string => seq;
+
+/** The pages of a list verb, each from the last row's place on, their size fitted to the rows. @throws {Refusal} 404 when the verb knows no such campaign */
+async function* pagesOf<T, P>(
+  placeIn: (row: T) => P,
+  list: (after: P | null, limit: number) => Promise<T[] | null>,
 ): AsyncGenerator<T[]> {
-  let after: string | null = null;
+  let after: P | null = null;
   for (let limit = 100; ;) {
     const rows: T[] | null = await list(after, limit);
     if (rows === null) throw notFound();
     const last = rows.at(-1);
     if (!last) return;
     yield rows;
-    after = String(last.seq);
+    after = placeIn(last);
     const each = JSON.stringify(rows).length / rows.length;
     limit = Math.max(1, Math.min(LARGEST_PAGE, Math.floor(PAGE_CHARACTERS / each)));
   }

@@ -1,10 +1,10 @@
 /** The summary mail's attachment: every hot lead once, best first, as a CSV that opens rightly in a spreadsheet. */
 import { writeToBuffer } from 'fast-csv';
 import { HOT_LEAD_COLUMNS, hotLeadRows } from './domain/hot-leads-csv.ts';
-import type { HotLead } from './verbs.ts';
+import { placeOf, type HotLead, type HotLeadPlace } from './verbs.ts';
 
-/** A page of hot leads, best first, after the `seq` last seen; empty at the end. */
-export type HotLeadPages = (after: number) => Promise<readonly (HotLead & { seq: number })[]>;
+/** A page of hot leads, best first, after the place of the last one seen; empty at the end. */
+export type HotLeadPages = (after: HotLeadPlace | null) => Promise<readonly HotLead[]>;
 
 /** What was collected. `best` holds the first leads in any case; `base64` is null when there is none, or too much for a mail. */
 export interface HotLeadList {
@@ -49,8 +49,8 @@ export const collectHotLeads = async (
   const first: HotLead[] = [];
   const parts: Uint8Array[] = [];
   let size = 0;
-  for (let after = 0; ;) {
-    const page = await pages(after);
+  for (let after: HotLeadPlace | null = null; ;) {
+    const page: readonly HotLead[] = await pages(after);
     const last = page.at(-1);
     if (!last) break;
     // A score that changes while we page may bring a lead a second time.
@@ -58,15 +58,15 @@ export const collectHotLeads = async (
     for (const lead of leads) seen.add(lead.lead_id);
     first.push(...leads.slice(0, Math.max(0, best - first.length)));
     const part = await writeToBuffer(hotLeadRows(leads, timeZone), {
-      headers: after === 0 ? [...HOT_LEAD_COLUMNS] : false,
-      writeBOM: after === 0,
+      headers: after === null ? [...HOT_LEAD_COLUMNS] : false,
+      writeBOM: after === null,
       rowDelimiter: '\r\n',
       includeEndRowDelimiter: true,
     });
     parts.push(part);
     size += part.length;
     if (size > maxBytes) return { best: first, count: seen.size, tooLarge: true, base64: null };
-    after = last.seq;
+    after = placeOf(last);
   }
   return { best: first, count: seen.size, tooLarge: false, base64: seen.size > 0 ? base64Of(parts, size) : null };
 };

@@ -77,7 +77,7 @@ const summary: Composer = async (deps, taken) => {
   const figures = await verbs.summaryData(account, now(), campaign);
   if (!figures) throw new NothingToSay('the campaign no longer exists');
   const list = await collectHotLeads(
-    async (after) => (await verbs.hotLeads(account, now(), campaign, after, PAGE)) ?? [],
+    async (after) => (await verbs.listHotLeads(account, now(), campaign, after, PAGE)) ?? [],
     figures.timezone,
     ATTACHMENT_LIMIT,
     TOP_LEADS,

@@ -240,6 +240,10 @@ export const HotLead = z.object({
 });
 export type HotLead = z.infer<typeof HotLead>;
 
+/** What the order of hot leads rests on. */
+export type HotLeadPlace = Pick<HotLead, 'score' | 'call_at' | 'lead_id'>;
+export const placeOf = ({ score, call_at, lead_id }: HotLead): HotLeadPlace => ({ score, call_at, lead_id });
+
 /** The figures of the summary mail. */
 export const SummaryData = z.object({
   campaign_id: c.Id,
@@ -561,10 +565,10 @@ export const VERBS = {
   summaryData: account<[campaign: string]>()('summary_data', SummaryData.nullable()),
   /** What the mails beside the summary tell. */
   noticeData: account<[notification: string]>()('notice_data', NoticeData.nullable()),
-  /** A page of hot leads, best first: `after` is the last `seq` seen (0 for the first). */
-  hotLeads: account<[campaign: string, after: number, limit: number]>()(
-    'hot_leads',
-    z.array(z.object({ ...HotLead.shape, seq: z.int() })).nullable(),
+  /** A page of hot leads, best first: those that come after the place of the last one seen (null for the first page). */
+  listHotLeads: account<[campaign: string, after: HotLeadPlace | null, limit: number]>()(
+    'list_hot_leads',
+    z.array(HotLead).nullable(),
   ),
 
   // ---- idempotency keys

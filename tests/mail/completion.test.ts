@@ -263,7 +263,7 @@ test('no read changes anything, though a campaign could be completed (class 20)'
     verbs.listSuppressions(account, now(), null, 10),
     verbs.listNotifications(account, now(), null, 10),
     verbs.summaryData(account, now(), campaign),
-    verbs.hotLeads(account, now(), campaign, 0, 10),
+    verbs.listHotLeads(account, now(), campaign, null, 10),
     verbs.noticeData(account, now(), notice?.id ?? randomUUID()),
     verbs.listAgents(account, now(), null, 10),
     verbs.listApiKeys(account, now(), null, 10),

@@ -11,9 +11,10 @@ import type { Config } from '../../lib/env.ts';
 import { streamHotLeadsCsv } from '../../lib/export-csv.ts';
 import type { Mail } from '../../lib/mail.ts';
 import { sweep } from '../../lib/summarise.ts';
-import type { Verbs } from '../../lib/verbs.ts';
+import { placeOf, type HotLead, type HotLeadPlace, type Verbs } from '../../lib/verbs.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones, scored } from '../support/engine.ts';
+import type { Owner } from '../sql/look-up.ts';
 
 const SECRET = Buffer.alloc(32, 1).toString('base64');
 const EVIDENCE = 500;
@@ -52,6 +53,8 @@ const held = (): number => {
   return (heapUsed + arrayBuffers) / 1_000_000;
 };
 
+const idOf = ({ lead_id }: HotLead): string => lead_id;
+
 /** @param many more hot leads than fit a mail */
 export const hotLeadTests = async (many: number): Promise<void> => {
   const db = await testDatabase();
@@ -79,13 +82,32 @@ export const hotLeadTests = async (many: number): Promise<void> => {
     return sent;
   };
 
+  /** The hot leads as they come in pages of `size`; `between` is done after each page, counted from one. */
+  const inPages = async (
+    owner: Owner,
+    campaign: string,
+    size: number,
+    between: (page: number) => unknown = () => null,
+  ): Promise<string[]> => {
+    const ids: string[] = [];
+    let after: HotLeadPlace | null = null;
+    for (let n = 1; ; n += 1) {
+      const page: HotLead[] = (await verbs.listHotLeads(owner.account, now(), campaign, after, size))!;
+      const last = page.at(-1);
+      if (!last) return ids;
+      ids.push(...page.map(idOf));
+      after = placeOf(last);
+      await between(n);
+    }
+  };
+
   /** The verbs, which measure at every page of hot leads what is held by then. */
   const measured = (): { verbs: Verbs; pages: number[] } => {
     const pages: number[] = [];
     const watching = new Proxy(verbs, {
       get: (target, name: keyof Verbs) =>
-        name === 'hotLeads'
-          ? (...args: Parameters<Verbs['hotLeads']>) => (pages.push(held()), target.hotLeads(...args))
+        name === 'listHotLeads'
+          ? (...args: Parameters<Verbs['listHotLeads']>) => (pages.push(held()), target.listHotLeads(...args))
           : target[name],
     });
     return { verbs: watching, pages };
@@ -112,13 +134,9 @@ export const hotLeadTests = async (many: number): Promise<void> => {
     const mail = (await mailed()).find(({ metadata }) => metadata['type'] === 'campaign_summary');
     expect(mail?.subject).toMatch(new RegExp(` — ${TEXTS.length} hot leads$`));
     // In pages, however small, they come in the same order.
-    const inPages: string[] = [];
-    for (let after = 0; after < TEXTS.length; after += 4) {
-      for (const lead of (await verbs.hotLeads(owner.account, now(), campaign, after, 4))!) inPages.push(lead.lead_id);
-    }
-    const atOnce = (await verbs.hotLeads(owner.account, now(), campaign, 0, 1000))!;
-    expect(inPages).toEqual(atOnce.map((lead) => lead.lead_id));
-    expect(atOnce.map((lead) => lead.seq)).toEqual(TEXTS.map((_, i) => i + 1));
+    const atOnce = (await verbs.listHotLeads(owner.account, now(), campaign, null, 1000))!;
+    expect(atOnce).toHaveLength(TEXTS.length);
+    for (const size of [1, 4, TEXTS.length]) expect(await inPages(owner, campaign, size), `of ${size}`).toEqual(atOnce.map(idOf));
     const bytes = Buffer.from(mail?.attachments[0]?.base64 ?? '', 'base64');
     expect([...bytes.subarray(0, 3)]).toEqual([0xef, 0xbb, 0xbf]);
 
@@ -150,6 +168,34 @@ export const hotLeadTests = async (many: number): Promise<void> => {
       client.release(true);
     }
     expect(TEXTS).toHaveLength(22);
+  });
+
+  test('what changes while somebody reads the hot leads in pages hides no other from him, and those that a tag alone says are hot come last', async () => {
+    const owner = await engine.account({ cap: 100 });
+    const campaign = await engine.campaign(owner);
+    await engine.leads(owner.account, campaign, phones(12));
+    await verbs.startCampaign(owner.account, now(), campaign);
+    for (const [i, call] of (await engine.place()).entries()) {
+      const score = i < 8 ? { score: 90 } : { tag: 'hot' as const };
+      await engine.tell(owner, call.call_id, 'completed', { analysis: { state: 'valid', ...score, evidence: 'yes' } });
+    }
+    const before = (await verbs.listHotLeads(owner.account, now(), campaign, null, 1000))!.map(idOf);
+    expect(before).toHaveLength(12);
+    // The first is no longer hot, the third less so, when its reader has seen them both.
+    const change = (page: number) =>
+      page === 1
+        ? db.pool.query(
+            `update ringleader.leads set temperature = case when id = $1 then 'cold' else 'hot' end, score = case when id = $1 then 10 else 75 end where id = any ($2)`,
+            [before[0], [before[0], before[2]]],
+          )
+        : null;
+    const read = await inPages(owner, campaign, 4, change);
+    expect(read).toEqual([...before.slice(0, 8), before[2], ...before.slice(8)]);
+    const { rows } = await db.pool.query<{ score: number | null }>(
+      'select l.score from unnest($1::uuid[]) with ordinality u(id, n) join ringleader.leads l using (id) order by u.n',
+      [before],
+    );
+    expect(rows.map(({ score }) => score)).toEqual([10, 90, 75, 90, 90, 90, 90, 90, null, null, null, null]);
   });
 
   test(`${many} hot leads become a link whose CSV has each of them once; neither holds more than a mail’s worth of memory`, async () => {

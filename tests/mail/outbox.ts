@@ -146,7 +146,7 @@ export const outboxTests = async (size: { campaigns: number; deaths: number }): 
       }
     }
     expect([...deaths.keys()].sort()).toEqual(
-      ['sweepNotifications', 'summaryData', 'hotLeads', 'send', 'recordNotification']
+      ['sweepNotifications', 'summaryData', 'listHotLeads', 'send', 'recordNotification']
         .flatMap((name) => [`after ${name}`, `before ${name}`])
         .sort(),
     );

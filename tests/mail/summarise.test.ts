@@ -38,8 +38,7 @@ const figures: SummaryData = {
   dispositions: { completed: 41 },
   lead_statuses: {},
 };
-const hotLead = (n: number, changes: Partial<HotLead> = {}): HotLead & { seq: number } => ({
-  seq: n,
+const hotLead = (n: number, changes: Partial<HotLead> = {}): HotLead => ({
   lead_id: id(n),
   name: `Lead ${n}`,
   phone: `+1415555${String(n).padStart(4, '0')}`,
@@ -73,7 +72,7 @@ interface Setting {
   due?: (TakenNotification | null)[];
   lookUp?: MailToLookUp[];
   find?: Mailer['find'];
-  hot?: (HotLead & { seq: number })[];
+  hot?: HotLead[];
   config?: Partial<Config>;
   elapsed?: () => number;
 }
@@ -93,9 +92,10 @@ const world = ({
   const asked: World['asked'] = { sweeps: [], found: [], lookups: 0, pages: 0 };
   const fake: Partial<Verbs> = {
     summaryData: () => Promise.resolve(figures),
-    hotLeads: (_account, _now, _campaign, after, limit) => {
+    listHotLeads: (_account, _now, _campaign, after, limit) => {
       asked.pages += 1;
-      return Promise.resolve(hot.filter(({ seq }) => seq > after).slice(0, limit));
+      const from = 1 + hot.findIndex(({ lead_id }) => lead_id === after?.lead_id);
+      return Promise.resolve(hot.slice(from, from + limit));
     },
     sweepNotifications: (...args) => {
       asked.sweeps.push(args);
@@ -245,7 +245,7 @@ test('every end of a send is recorded with its reason and reported once (classes
 test('a summary that cannot be made is not sent: it is tried again when the database was away, failed when it never can be', async () => {
   const table: [verbs: Partial<Verbs>, recorded: string, reason: RegExp][] = [
     [{ summaryData: () => Promise.reject(databaseDown) }, 'again', /database did not answer/],
-    [{ hotLeads: () => Promise.reject(databaseDown) }, 'again', /database did not answer/],
+    [{ listHotLeads: () => Promise.reject(databaseDown) }, 'again', /database did not answer/],
     [{ summaryData: () => Promise.resolve(null) }, 'failed', /no longer exists/],
     [{ summaryData: () => Promise.reject(new TypeError('secret +14155550100')) }, 'failed', /could not be composed: TypeError$/],
     [

@@ -17,7 +17,7 @@ const RETRY_BUDGET = 8 * SECOND;
 const PATIENCE = 10 * SECOND;
 /** Verbs that write nothing, by their SQL names. */
 const READING =
-  /^(authenticate|get_|list_|export_|agent_secrets|summary_data|hot_leads|notice_data|explain_lead|preflight_campaign|next_due|direct_position|account_status|system_status)/;
+  /^(authenticate|get_|list_|export_|agent_secrets|summary_data|notice_data|explain_lead|preflight_campaign|next_due|direct_position|account_status|system_status)/;
 
 /** The worker's clock, which every verb is given first or second. */
 const INSTANT = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;

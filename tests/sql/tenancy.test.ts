@@ -102,7 +102,7 @@ describe('who may see what', () => {
       verbs.explainLead(other.account, at, lead, 10),
       verbs.preflightCampaign(other.account, at, campaign, 10),
       verbs.exportLeads(other.account, at, campaign, null, 10),
-      verbs.hotLeads(other.account, at, campaign, 0, 10),
+      verbs.listHotLeads(other.account, at, campaign, null, 10),
       verbs.summaryData(other.account, at, campaign),
     ]);
     expect(answers).toEqual(answers.map(() => null));

@@ -221,7 +221,7 @@ const CASES: { [K in keyof Verbs]: Case<K> } = {
   noteLookup: { does: 'write', first: unsure, args: (s) => [s.account, now(), s.mail, 0, false] },
   summaryData: { does: 'read', args: (s) => [s.account, now(), s.done] },
   noticeData: { does: 'read', args: (s) => [s.account, now(), s.mail] },
-  hotLeads: { does: 'read', args: (s) => [s.account, now(), s.done, 0, 10] },
+  listHotLeads: { does: 'read', args: (s) => [s.account, now(), s.done, null, 10] },
   beginIdempotent: { does: 'write', args: (s) => [s.account, now(), 'k', 'POST /x', 'hash'] },
   finishIdempotent: { does: 'write', args: (s) => [s.account, now(), 'used', 'POST /x', 201, { id: T }] },
 };
