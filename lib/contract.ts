@@ -10,8 +10,13 @@ export const Id = z.uuid();
 /** ISO 8601 in UTC with a trailing `Z`. */
 export const Instant = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/);
 const inReach = (text: string): boolean => !(Date.parse(text) < 0 || Date.parse(text) >= Date.UTC(3000, 0));
+/** What Postgres takes, and more than any place on earth has. */
+const offsetInReach = (text: string): boolean => !/[+-](?:1[6-9]|2\d):\d\d$/.test(text);
 /** ISO 8601 with an offset or `Z`, as callers may send it. */
-export const InstantIn = z.iso.datetime({ offset: true }).refine(inReach, 'must be between the years 1970 and 3000');
+export const InstantIn = z.iso
+  .datetime({ offset: true })
+  .refine(inReach, 'must be between the years 1970 and 3000')
+  .refine(offsetInReach, 'must have an offset below 16 hours');
 
 /** True when the runtime's time zone database knows the name (`Europe/Paris`, `UTC`); offsets such as `+02:00` are no zones. */
 export const isTimeZone = (name: string): boolean => {

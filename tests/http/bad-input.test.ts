@@ -60,6 +60,8 @@ const TABLE: readonly [key: 'tenant' | 'admin', method: string, path: string, bo
   ['tenant', 'POST', '/v1/campaigns', campaign({ starts_at: '2030-02-30T00:00:00Z' }), 'starts_at'],
   ['tenant', 'POST', '/v1/campaigns', campaign({ starts_at: '0000-01-01T00:00:00Z' }), 'starts_at'],
   ['tenant', 'POST', '/v1/campaigns', campaign({ starts_at: '2030-01-01T00:00:00' }), 'starts_at'],
+  ['tenant', 'POST', '/v1/campaigns', campaign({ starts_at: '2030-01-01T00:00:00+16:00' }), 'starts_at'],
+  ['tenant', 'PATCH', `/v1/campaigns/${draft}`, { ends_at: '2030-01-01T00:00:00-23:59' }, 'ends_at'],
   ['tenant', 'POST', '/v1/campaigns', campaign({ ends_at: '2001-01-01T00:00:00Z' }), 'ends_at'],
   [
     'tenant',
@@ -132,7 +134,7 @@ describe('bad input names the field and the rule, and writes nothing', () => {
   });
 
   test('the table was run whole', () => {
-    expect(TABLE.length).toBe(92);
+    expect(TABLE.length).toBe(94);
   });
 
   test('and nothing of it was kept', async () => {
