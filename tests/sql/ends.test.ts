@@ -8,17 +8,8 @@ import { lookUp } from './look-up.ts';
 const db = await testDatabase();
 const engine = createEngine(db);
 const { verbs, now } = engine;
-const look = lookUp(engine);
+const { begun: running, leadOf: lead, summariesOf: mails } = lookUp(engine);
 afterEach(() => engine.reset());
-
-/** A started campaign of `n` leads, in an account of its own. */
-const running = async (n: number, fields: object = {}, cap = 10) => {
-  const owner = await engine.account({ cap });
-  return { ...owner, owner, ...(await look.running(owner, phones(n), fields)) };
-};
-const lead = look.leadOf;
-const mails = async (account: string) =>
-  (await verbs.listNotifications(account, now(), null, 10)).filter((mail) => mail.type === 'campaign_summary');
 
 describe('retries and ends', () => {
   test('a lead is tried again after the minutes of its disposition, until its attempts are used (class 14)', async () => {
