@@ -105,6 +105,8 @@ const faultOf = (value: unknown, path: string, depth: number): Fault | null => {
   if (depth === DEEPEST) return { path: '', rule: `must not be nested deeper than ${DEEPEST} levels` };
   for (const [key, item] of Object.entries(value)) {
     const here = path === '' ? key : `${path}.${key}`;
+    // The schemas would drop it without a word.
+    if (key === '__proto__') return { path: here, rule: 'must have another name' };
     const found = unstorable(key) ? strange : faultOf(item, here, depth + 1);
     if (found !== null) return found;
   }

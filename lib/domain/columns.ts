@@ -40,7 +40,7 @@ const keyOf = (header: string): string =>
 
 /** How one file is read: positions of its columns. */
 export interface Columns {
-  /** A name for every column, unique: the header, `column_N` for an empty one, `…_2` for a repeated one. */
+  /** A name for every column, unique: the header, `column_N` for an empty one (or `__proto__`), `…_2` for a repeated one. */
   headers: readonly string[];
   fields: Readonly<Partial<Record<LeadField, number>>> & { readonly phone: number };
   /** Columns that become variables under their header: everything but the fields; first and last names stay variables, too. */
@@ -65,7 +65,8 @@ const wrong = (code: string, message: string, field: string, rule: string): Colu
 export const uniqueHeaders = (header: readonly string[]): string[] => {
   const taken = new Set<string>();
   return header.map((text, i) => {
-    const base = text === '' ? `column_${i + 1}` : text;
+    // What checks objects drops a key of this name without a word.
+    const base = text === '' || text === '__proto__' ? `column_${i + 1}` : text;
     let name = base;
     for (let n = 2; taken.has(name); n += 1) name = `${base}_${n}`;
     taken.add(name);

@@ -103,6 +103,13 @@ const TABLE: readonly [key: 'tenant' | 'admin', method: string, path: string, bo
     'leads.0.variables.a',
   ],
   ['tenant', 'POST', `/v1/campaigns/${draft}/leads`, { leads: [{ phone: '+14155550100', name: '\ud800' }] }, 'leads.0.name'],
+  [
+    'tenant',
+    'POST',
+    `/v1/campaigns/${draft}/leads`,
+    { leads: [{ phone: '+14155550100', variables: Object.fromEntries([['__proto__', 'x']]) }] },
+    'leads.0.variables.__proto__',
+  ],
   ['tenant', 'POST', '/v1/calls', { agent_id: tenant.agent, to: '555-0100' }, 'to'],
   ['tenant', 'POST', '/v1/calls', { agent_id: tenant.agent, to: '9.19877E+11' }, 'to'],
   ['tenant', 'POST', '/v1/calls', { agent_id: tenant.agent, to: '+14155550100', campaign_id: draft }, 'campaign_id'],
@@ -134,7 +141,7 @@ describe('bad input names the field and the rule, and writes nothing', () => {
   });
 
   test('the table was run whole', () => {
-    expect(TABLE.length).toBe(94);
+    expect(TABLE.length).toBe(95);
   });
 
   test('and nothing of it was kept', async () => {

@@ -90,7 +90,7 @@ describe('an import into the database', () => {
     const strange = `Robert'); drop table leads;-- \\ "quoted" 東京 🚀 \u0001 $1 %s`;
     await upload(owner, campaign, `phone,name,__proto__\n+12025550101,"${strange.replaceAll('"', '""')}",x\n`);
     const [lead] = await leadsOf(owner, campaign);
-    expect(lead).toMatchObject({ phone: '+12025550101', name: strange });
+    expect(lead).toMatchObject({ phone: '+12025550101', name: strange, variables: { column_3: 'x' } });
   });
 
   it('of the same file twice changes nothing, and of a cut one is finished by sending it again', async () => {

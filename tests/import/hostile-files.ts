@@ -182,7 +182,7 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
     leads: {
       [A]: {
         variables: Object.fromEntries([
-          ['__proto__', 'x'],
+          ['column_2', 'x'],
           ['constructor', 'y'],
           ['toString', 'z'],
         ]),
@@ -322,6 +322,11 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
   // ---- no CSV at all
   { title: 'gzip', bytes: gzipSync(`phone\n${A}\n`), refused: [415, 'unsupported_type', /gzip/] },
   { title: 'an .xlsx workbook', bytes: zip('[Content_Types].xml'), refused: [415, 'unsupported_type', /ZIP/] },
+  {
+    title: 'a ZIP archive written in pieces',
+    bytes: bytes([0x50, 0x4b, 7, 8], [...zip('leads.csv')]),
+    refused: [415, 'unsupported_type', /ZIP/],
+  },
   {
     title: 'an .xls workbook',
     bytes: bytes([0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1], 'x'),
