@@ -163,8 +163,10 @@ export const docsOf = (routes: readonly Route[]): string => {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Ringleader API</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1d2430}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #dde2ea;vertical-align:top}
-code{font:14px ui-monospace,monospace;white-space:nowrap}</style></head><body><h1>Ringleader API</h1>
+code{font:14px ui-monospace,monospace;white-space:nowrap}
+@media(max-width:50rem){code{white-space:normal;overflow-wrap:anywhere}thead{position:absolute;clip-path:inset(50%)}
+tr,td{display:block}td{border:0;padding:0}tr{padding:.35rem 0;border-bottom:1px solid #dde2ea}}</style></head><body><main><h1>Ringleader API</h1>
 <p>Send <code>Authorization: Bearer &lt;key&gt;</code> and JSON in snake_case. Errors are <code>{"error":{"code","message","details"}}</code>; a list is
 <code>{"data","next_cursor"}</code> with <code>?limit=</code> and <code>?cursor=</code>. Every POST that makes something honours <code>Idempotency-Key</code>.
-The schemas are in <a href="/openapi.json">/openapi.json</a>.</p>${[...groups].map(section).join('')}</body></html>`;
+The schemas are in <a href="/openapi.json">/openapi.json</a>.</p>${[...groups].map(section).join('')}</main></body></html>`;
 };

@@ -47,7 +47,7 @@ footer { color: var(--soft); font-size: 0.875rem; padding-block: 1rem 2rem; bord
 .heading { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 0.5rem 1rem; margin-bottom: 0.75rem; }
 .heading > * { margin: 0; }
 .crumbs { margin-bottom: 0.35rem; font-size: 0.9rem; color: var(--soft); }
-.story { font-size: 1.05rem; color: var(--soft); }
+.story { font-size: 1.05rem; color: var(--soft); overflow-wrap: anywhere; }
 .hint { color: var(--soft); font-size: 0.875rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 1.25rem; margin: 0 0 1.25rem; }
 .card > :last-child { margin-bottom: 0; }
@@ -155,7 +155,7 @@ td, th { padding: 0.6rem 0.75rem; vertical-align: top; border-bottom: 1px solid 
 .figures td { font-size: 0.94rem; }
 .figures .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .figures .hint { display: block; }
-.wide { overflow-x: auto; }
+.wide { position: relative; overflow-x: auto; }
 dl + h2, .tiles + .hint { margin-top: 1rem; }
 .hours { width: 12rem; height: 1.6rem; display: block; }
 .hours rect { fill: var(--calling); }

@@ -84,7 +84,7 @@ const bars = (name: FigureName, hours: Picture['hours']): Html => {
 };
 
 const figures = ({ figures, hours }: Picture): Html =>
-  html`<div class="wide">
+  html`<div class="wide" role="region" aria-label="Connections" tabindex="0">
     <table class="figures">
       <thead>
         <tr>
@@ -93,7 +93,7 @@ const figures = ({ figures, hours }: Picture): Html =>
           <th class="number">48 hours</th>
           <th>Hour by hour</th>
           <th class="number">Goal</th>
-          <th></th>
+          <th><span class="sr">Met or missed</span></th>
         </tr>
       </thead>
       <tbody>
@@ -113,7 +113,7 @@ const figures = ({ figures, hours }: Picture): Html =>
   </div>`;
 
 const verbs = (picture: Picture, slowMs: number): Html =>
-  html`<div class="wide">
+  html`<div class="wide" role="region" aria-label="Verbs" tabindex="0">
     <table class="figures">
       <thead>
         <tr>

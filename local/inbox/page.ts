@@ -41,7 +41,8 @@ iframe { flex: 1; width: 100%; min-height: 32rem; border: 0 }
 pre { margin: 0; padding: 1.25rem 1.4rem; font: 13.5px/1.6 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
 .clip { width: 1em; height: 1em; margin-right: .35rem; vertical-align: -.12em; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round }
 summary { color: var(--dim); cursor: pointer; font-size: .85rem } details[open] summary { margin-bottom: .5rem }
-.empty { padding: 4rem 1rem; text-align: center }`;
+.empty { padding: 4rem 1rem; text-align: center }
+@media (max-width: 36rem) { .mails a { grid-template-columns: 2.5rem 1fr } .face { grid-row: span 3 } }`;
 
 const page = (title: string, content: string, reloads: boolean): string =>
   `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

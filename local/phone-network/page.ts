@@ -13,6 +13,11 @@ th, td { text-align: left; padding: .45rem .75rem .45rem 0; border-bottom: 1px s
 th { color: var(--dim); font-weight: 500 }
 td:last-child { white-space: normal; color: var(--dim) }
 .completed { color: light-dark(#067647, #47cd89) } .in-progress, .ringing, .initiated { color: light-dark(#175cd3, #84caff) }
+@media (max-width: 50rem) {
+  thead { position: absolute; clip-path: inset(50%) }
+  tr { display: flex; flex-wrap: wrap; gap: 0 .75rem; padding: .45rem 0; border-bottom: 1px solid var(--line) }
+  td { border: 0; padding: 0 } td:last-child { flex-basis: 100% }
+}
 .failed, .refused { color: light-dark(#b42318, #f97066) } .busy, .no-answer { color: light-dark(#b54708, #fdb022) }`;
 
 const row = (record: CallRecord): string => {
@@ -35,8 +40,8 @@ export const callsPage = (exchange: Exchange): string => {
   const { calls_created, live, max_live, webhooks } = exchange.stats();
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="refresh" content="2"><title>Phone network</title><style>${STYLE}</style></head><body>
-<h1>Phone network</h1>
+<main><h1>Phone network</h1>
 <p>${calls_created} calls · ${live} live, ${max_live} at most · webhooks: ${webhooks.sent} sent, ${webhooks.repeated} repeated, ${webhooks.dropped} lost</p>
 <table><thead><tr><th>received</th><th>provider</th><th>number</th><th>answer</th><th>status</th><th>webhooks and their answers</th></tr></thead>
-<tbody>${exchange.records.slice(-100).toReversed().map(row).join('\n')}</tbody></table></body></html>`;
+<tbody>${exchange.records.slice(-100).toReversed().map(row).join('\n')}</tbody></table></main></body></html>`;
 };
