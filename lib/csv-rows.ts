@@ -71,7 +71,7 @@ const open = async (source: ByteSource, options: ReadOptions): Promise<OpenFile 
   const sniffed = sniff(bytes.subarray(0, HEAD_BYTES));
   if (!sniffed.text) {
     const message = `This is ${sniffed.looksLike}, not CSV. Export the list as CSV and send that.`;
-    return new Refusal(415, 'unsupported_type', message, [{ field: 'body', rule: 'must be CSV text' }]);
+    return new Refusal(415, 'unsupported_media_type', message, [{ field: 'body', rule: 'must be CSV text' }]);
   }
   const decoder = createDecoder(sniffed.encoding);
   const text = decoder.decode(bytes.subarray(sniffed.mark));

@@ -320,8 +320,8 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
     leads: { [A]: { name: '=Ann', variables: {} }, [B]: { name: 'Bob', variables: {} } },
   },
   // ---- no CSV at all
-  { title: 'gzip', bytes: gzipSync(`phone\n${A}\n`), refused: [415, 'unsupported_type', /gzip/] },
-  { title: 'an .xlsx workbook', bytes: zip('[Content_Types].xml'), refused: [415, 'unsupported_type', /ZIP/] },
+  { title: 'gzip', bytes: gzipSync(`phone\n${A}\n`), refused: [415, 'unsupported_media_type', /gzip/] },
+  { title: 'an .xlsx workbook', bytes: zip('[Content_Types].xml'), refused: [415, 'unsupported_media_type', /ZIP/] },
   {
     title: 'a ZIP archive written in pieces',
     bytes: bytes([0x50, 0x4b, 7, 8], [...zip('leads.csv')]),
@@ -330,15 +330,15 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
   {
     title: 'an .xls workbook',
     bytes: bytes([0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1], 'x'),
-    refused: [415, 'unsupported_type', /xls/],
+    refused: [415, 'unsupported_media_type', /xls/],
   },
   {
     title: 'HTML',
     bytes: utf8(`\ufeff \n<!DOCTYPE html><html><table><tr><td>phone`),
-    refused: [415, 'unsupported_type', /HTML/],
+    refused: [415, 'unsupported_media_type', /HTML/],
   },
-  { title: 'a PDF', bytes: utf8('%PDF-1.7\n'), refused: [415, 'unsupported_type', /PDF/] },
-  { title: 'JSON', bytes: utf8(`{"leads":[{"phone":"${A}"}]}`), refused: [415, 'unsupported_type', /JSON/] },
+  { title: 'a PDF', bytes: utf8('%PDF-1.7\n'), refused: [415, 'unsupported_media_type', /PDF/] },
+  { title: 'JSON', bytes: utf8(`{"leads":[{"phone":"${A}"}]}`), refused: [415, 'unsupported_media_type', /JSON/] },
   // ---- next to nothing
   { title: 'an empty file', bytes: utf8(''), refused: [400, 'empty_file', /empty/] },
   { title: 'a byte order mark and nothing else', bytes: utf8('\ufeff'), refused: [400, 'empty_file', /empty/] },

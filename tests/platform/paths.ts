@@ -131,7 +131,7 @@ const callersFaults = (scene: Scene): Path[] => {
       path: 'gzip sent as CSV',
       ask: upload(Buffer.concat([Buffer.from([0x1f, 0x8b]), Buffer.from(ECHO)])),
       status: 415,
-      code: 'unsupported_type',
+      code: 'unsupported_media_type',
       ...none,
     },
     { path: 'a body of another type', ask: upload(ECHO, 'text/plain'), status: 415, code: 'unsupported_media_type', ...none },
