@@ -519,6 +519,13 @@ begin
   return set_config('ringleader.account', p_account::text, true) is not null;
 end $$;
 
+-- The zone that IANA's database means by a name of three letters, which Postgres alone takes for an abbreviation: CET is then no summer time, and
+-- IST Israel. Null for an abbreviation: whose hours those are nobody knows.
+create function ringleader.zone_named(p_name text) returns text language sql immutable parallel safe as $$
+  select case when p_name !~ '^[A-Za-z]{3}$' or upper(p_name) in ('EST', 'GMT', 'HST', 'MST', 'PRC', 'ROC', 'ROK', 'UCT', 'UTC') then p_name
+    else case upper(p_name) when 'CET' then 'Europe/Brussels' when 'MET' then 'Europe/Brussels' when 'EET' then 'Europe/Athens' when 'WET' then 'Europe/Lisbon' end end
+$$;
+
 -- The instant at which the clock on the wall of a zone has reached p_local. On a night on which clocks change it may show an hour twice, or
 -- never: a window opens when its start has come for good and closes when its end is first shown, or at the jump that leaves them out.
 -- So nobody is dialled at an hour that his own clock calls outside. (Postgres alone takes the second of two, and an instant after the jump.)
@@ -541,6 +548,7 @@ create function ringleader.window_after(p_days int[], p_start time, p_end time, 
 language plpgsql stable as $$
 declare d date;
 begin
+  p_zone := ringleader.zone_named(p_zone);
   d := (p_at at time zone p_zone)::date - 2;
   for n in 1..18 loop
     if extract(isodow from d)::int = any (p_days) then
@@ -2329,7 +2337,7 @@ begin
   select * into w from ringleader.window_after(k.window_days, k.window_start, k.window_end, v_zone, p_now);
   if w.opens_at > p_now then
     reasons := reasons || ringleader.why('outside_campaign_window',
-      format('It is %s in %s; the calling window next opens at %s.', to_char(p_now at time zone v_zone, 'HH24:MI'), v_zone, ringleader.iso(w.opens_at)));
+      format('It is %s in %s; the calling window next opens at %s.', to_char(p_now at time zone ringleader.zone_named(v_zone), 'HH24:MI'), v_zone, ringleader.iso(w.opens_at)));
   end if;
   if k.ends_at <= next_at then next_at := null; end if;
   if p_in_call then

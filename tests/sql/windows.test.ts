@@ -1,5 +1,6 @@
 import fs from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { isTimeZone } from '../../lib/contract.ts';
 import { testDatabase } from '../support/database.ts';
 import { createWallClock, isOpen } from '../sim/windows.ts';
 
@@ -49,4 +50,31 @@ test('nobody is dialled at an hour that the clock on his wall calls outside, on 
     }
   }
   expect(looked).toBeGreaterThan(10_000);
+});
+
+describe('a zone whose name is three letters (class 22)', () => {
+  /** Which Postgres takes for abbreviations: without summer time, or of another country. */
+  const LETTERS = Array.from({ length: 26 }, (_, i) => String.fromCodePoint(65 + i));
+  const names = LETTERS.flatMap((a) => LETTERS.flatMap((b) => LETTERS.map((c) => `${a}${b}${c}`)));
+  const IANA = ['CET', 'EET', 'EST', 'GMT', 'HST', 'MET', 'MST', 'PRC', 'ROC', 'ROK', 'UCT', 'UTC', 'WET'];
+  const NINE = { days: [1, 2, 3, 4, 5, 6, 7], start: '09:00', end: '18:00', opens: '', closes: '' };
+  const SEASONS = ['2026-01-14T18:30:00Z', '2026-03-15T18:30:00Z', '2026-07-14T18:30:00Z'];
+
+  test('is one of IANA’s, and no abbreviation that the runtime takes for some country', () => {
+    expect(names.filter((name) => isTimeZone(name))).toEqual(IANA);
+    expect(['cet', 'Utc', 'Japan', 'GB', 'EST5EDT', 'Europe/Paris'].filter((name) => !isTimeZone(name))).toEqual([]);
+  });
+
+  test('opens its window when the clock on its walls says so, in winter and in summer', async () => {
+    const clock = createWallClock();
+    const rows = [...IANA, 'cet', 'utc'].flatMap((zone) => SEASONS.map((at) => ({ ...NINE, zone, at })));
+    const found = await windowsOf(rows);
+    const shown = rows.map(({ zone, at }, i) => ({ zone, at, ...clock(zone, found[i]!.opens.getTime()) }));
+    expect(shown.filter(({ minute }) => minute !== 9 * 60)).toEqual([]);
+  });
+
+  test('stays shut when it is an abbreviation that was stored before they were refused', async () => {
+    const found = await windowsOf(['IST', 'PST', 'bst', 'JST'].map((zone) => ({ ...NINE, zone, at: SEASONS[0]! })));
+    expect(found).toEqual(found.map(() => ({ opens: null, closes: null })));
+  });
 });
