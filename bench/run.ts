@@ -2,8 +2,8 @@
  * `npm run bench` runs all benchmarks, `npm run bench -- claim import` some. Each prints its targets as ratios within one run, then
  * the absolute figures behind them. `docs/performance.md` says how to read them.
  */
-import { parseArgs } from 'node:util';
 import os from 'node:os';
+import { misusedBy, optionsOf } from '../scripts/command-line.ts';
 import type { Bench, Options } from './bench.ts';
 import { bundle } from './bundle.ts';
 import { claim } from './claim.ts';
@@ -18,22 +18,22 @@ import { statements } from './statements.ts';
 
 const BENCHES: readonly Bench[] = [jobs, limits, events, claim, statements, refill, importing, bundle];
 
-const USAGE = `npm run bench -- [name …] [--rounds 5] [--jobs 20000] [--rows 100000] [--queued 1000000]
-${BENCHES.map(({ name, about }) => `  ${name.padEnd(11)} ${about}`).join('\n')}`;
+const misused = misusedBy(
+  'bench',
+  `npm run bench -- [name …] [--rounds 5] [--jobs 20000] [--rows 100000] [--queued 1000000]
+${BENCHES.map(({ name, about }) => `  ${name.padEnd(11)} ${about}`).join('\n')}`,
+);
 
 const wanted = (): { chosen: readonly Bench[]; options: Options } => {
   const text = { type: 'string' } as const;
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { rounds: text, jobs: text, rows: text, queued: text },
-  });
+  const { values, positionals } = optionsOf({ rounds: text, jobs: text, rows: text, queued: text }, misused, true);
   const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));
   const whole = (name: keyof typeof values, fallback: number): number => {
     const value = Number(values[name] ?? fallback);
-    if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number\n${USAGE}`);
+    if (!Number.isInteger(value) || value < 1) misused(`--${name} must be a whole number`);
     return value;
   };
-  if (unknown.length > 0) throw new Error(`there is no benchmark ${unknown.join(', ')}\n${USAGE}`);
+  if (unknown.length > 0) misused(`there is no benchmark ${unknown.join(', ')}`);
   return {
     chosen: positionals.length === 0 ? BENCHES : BENCHES.filter(({ name }) => positionals.includes(name)),
     options: {

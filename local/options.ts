@@ -27,6 +27,18 @@ export const DEFAULT_PORT = 8787;
 /** A lease of 10 minutes must last, in real seconds, at least twice the create-call time-out of 5 real seconds. */
 export const MAX_SPEED = (10 * 60) / (2 * 5);
 
+/** What `npm start -- --help` prints. */
+export const USAGE = `npm start -- [options] [leads.csv]   a CSV to run instead of the example
+  --port N             the worker's; ${DEFAULT_PORT} by default, 0 takes a free one
+  --data-dir DIR       where everything is kept; .local by default
+  --fresh              erases the data directory first
+  --speed N            local time runs N times as fast; ${MAX_SPEED} by default and at most
+  --now ISO            local time begins here, such as 2026-03-01T09:00:00Z
+  --no-demo            an account, a key and an agent, but no campaign
+  --no-cron            no cron fires by itself
+  --calling-rules on   legal hours and frequency rules are on; this version brings none yet
+  --help               this`;
+
 const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
 /** What each option that takes a value must be. */
@@ -97,7 +109,8 @@ const read = (args: readonly string[]) => {
     const text = (error as Error).message; // Node's own: several lines, with advice of their own
     const option = Object.keys(RULES).find((name) => text.startsWith(`Option '--${name}`));
     if (option !== undefined) throw broken(option as keyof typeof RULES);
-    throw new UsageError(text.split(/\n|\. /, 1).join(''), { cause: error });
+    const line = text.split(/\n|\. /, 1).join('');
+    throw new UsageError(line.startsWith('Unknown') ? `${line}: npm start -- --help lists them` : line, { cause: error });
   }
 };
 

@@ -2,7 +2,7 @@
 import { ApiError } from './api-client.ts';
 import { runDemo } from './demo.ts';
 import { fromEnvironment } from './environment.ts';
-import { parseOptions, type StartOptions } from './options.ts';
+import { parseOptions, USAGE, type StartOptions } from './options.ts';
 import { readyOf, removeReady, writeReady } from './ready-file.ts';
 import { type Stack, startStack } from './stack.ts';
 import { Interrupted, Unwind } from './unwind.ts';
@@ -49,7 +49,9 @@ const callersDirectory = (): string =>
     : process.cwd();
 
 const main = async (): Promise<void> => {
-  const options = parseOptions(process.argv.slice(2), callersDirectory());
+  const args = process.argv.slice(2);
+  if (args.includes('--help') || args.includes('-h')) return say(USAGE);
+  const options = parseOptions(args, callersDirectory());
   const variables = fromEnvironment(process.env);
   const unwind = new Unwind();
   let stopping = false;

@@ -13,7 +13,7 @@ export const misusedBy =
   };
 
 type Parsed<T extends ParseArgsOptionsConfig> = ReturnType<
-  typeof parseArgs<{ options: T; strict: true; allowPositionals: boolean } & ParseArgsConfig>
+  typeof parseArgs<{ options: T; strict: true; allowPositionals: true } & ParseArgsConfig>
 >;
 
 /** The options as given; anything else ends the command. Positionals are taken only where they mean something. */

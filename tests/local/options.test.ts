@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { parseOptions, UsageError } from '../../local/options.ts';
+import { parseOptions, USAGE, UsageError } from '../../local/options.ts';
 import { testDirectory } from '../support/directory.ts';
 
 const cwd = testDirectory('options');
@@ -44,6 +44,12 @@ describe('the options of npm start', () => {
     expect(good).toHaveLength(15);
   });
 
+  test('are all in the help, and all of the help is an option', () => {
+    const named = [...USAGE.matchAll(/^ {2}(--[a-z-]+)( \S+)?/gm)].map(([, name = '', value = '']) => ({ name, value }));
+    const known = good.flatMap(([args]) => args.map((arg) => arg.split('=', 1)[0]!)).filter((arg) => arg.startsWith('--'));
+    expect(named.map(({ name }) => name).filter((name) => name !== '--help')).toEqual([...new Set(known)]);
+  });
+
   const bad: [args: string[], says: RegExp][] = [
     [['--port', 'x'], /^--port must be a whole number/],
     [['--port', '-1'], /^--port must be a whole number/],
@@ -64,7 +70,7 @@ describe('the options of npm start', () => {
     [['--calling-rules', 'maybe'], /^--calling-rules must be on or off/],
     [['--calling-rules'], /^--calling-rules must be on or off/],
     [['--fresh=yes'], /--fresh/],
-    [['--unknown'], /--unknown/],
+    [['--unknown'], /^Unknown option '--unknown': npm start -- --help lists them$/],
     [['missing.csv'], /missing\.csv cannot be read/],
     [['.'], /is not a file/],
     [['my leads.csv', 'my leads.csv'], /only one CSV/],

@@ -4,6 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { USAGE } from '../../local/options.ts';
 import { freePort } from '../../local/postgres.ts';
 import { commandOf, isSame, know, waitUntil } from '../../local/process-table.ts';
 import { testDirectory } from '../support/directory.ts';
@@ -210,6 +211,14 @@ describe('npm start', { timeout: 120_000 }, () => {
       error: { code: 'misconfigured', message: expect.stringContaining('SLOW_QUERY_MS') },
     });
     expect(fs.existsSync(path.join(dataDir, 'ready.json'))).toBe(false);
+  });
+
+  test('asked for help it says its options and starts nothing', async () => {
+    const dataDir = path.join(base, 'helped');
+    const started = start(dataDir, ['--help']);
+    expect((await started.exited).code).toBe(0);
+    expect(started.output()).toBe(`${USAGE}\n`);
+    expect(fs.existsSync(dataDir)).toBe(false);
   });
 
   test.runIf(process.platform === 'linux')('a data directory that cannot be made is refused in one line', async () => {

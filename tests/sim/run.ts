@@ -3,7 +3,7 @@
  * per core.
  */
 import os from 'node:os';
-import { parseArgs } from 'node:util';
+import { misusedBy, optionsOf } from '../../scripts/command-line.ts';
 import { playOnCores, playSeeds } from './children.ts';
 import { rememberFailing } from './failing.ts';
 import { figuresOf, told } from './figures.ts';
@@ -35,17 +35,23 @@ const many = async (
   return outcomes;
 };
 
-const { values } = parseArgs({
-  options: {
+const misused = misusedBy('sim', 'npm run sim -- --seed N [--events 50] | --seeds A..B | --minutes M [--processes P]');
+const { values } = optionsOf(
+  {
     seed: { type: 'string' },
     seeds: { type: 'string' },
     events: { type: 'string', default: '50' },
     minutes: { type: 'string' },
     processes: { type: 'string', default: String(os.availableParallelism()) },
-  },
-});
+  } as const,
+  misused,
+);
 if (values.seed === undefined && values.seeds === undefined && values.minutes === undefined)
-  throw new Error('give --seed N, --seeds A..B or --minutes M');
+  misused('give --seed N, --seeds A..B or --minutes M');
+for (const name of ['seed', 'events', 'processes'] as const)
+  if (!/^\d+$/.test(values[name] ?? '0')) misused(`--${name} must be a whole number`);
+if (!/^\d+(\.\d+)?$/.test(values.minutes ?? '0')) misused('--minutes must be a number');
+if (!/^\d+\.\.\d+$/.test(values.seeds ?? '1..1')) misused('--seeds must be a range A..B');
 const server = await startServer();
 try {
   let outcomes: Outcome[];
