@@ -1172,7 +1172,8 @@ begin
   if c.provider_call_id is null or c.direction = 'inbound' then
     if c.provider_call_id is null and p_fact ? 'provider_call_id' then
       update ringleader.calls x set provider_call_id = p_fact ->> 'provider_call_id' where x.id = c.id;
-      insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (c.account_id, p_fact ->> 'provider_call_id', c.provider, c.id);
+      insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (c.account_id, p_fact ->> 'provider_call_id', c.provider, c.id)
+      on conflict do nothing;
     end if;
     if c.direction = 'inbound' and v_status in ('in_progress', 'completed') then v_done := ringleader.reach_caller(c, p_now) or v_done is true; end if;
   end if;
@@ -1530,6 +1531,7 @@ begin
   ), known as (
     insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id)
     select a.account_id, a.provider_call_id, a.provider, a.call_id from accepted a where a.news and a.provider_call_id is not null
+    on conflict do nothing -- a provider that gives an id twice must not keep the others of this claim from being recorded
   )
   update ringleader.calls x set provider_call_id = coalesce(x.provider_call_id, a.provider_call_id), placed_at = coalesce(x.placed_at, p_now),
     status = case when x.status = 'placing' then 'queued' else x.status end,

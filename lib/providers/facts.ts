@@ -115,7 +115,7 @@ export const attemptIn = (...places: readonly unknown[]): string | undefined => 
 };
 
 /** The database stores neither NUL nor half a surrogate pair: both become U+FFFD. The payload keeps its escapes as they came. */
-const storableText = (text: string): string => text.toWellFormed().replaceAll('\u0000', '\ufffd');
+export const storableText = (text: string): string => text.toWellFormed().replaceAll('\u0000', '\ufffd');
 const storable = (value: unknown): unknown => {
   if (typeof value === 'string') return storableText(value);
   if (Array.isArray(value)) return value.map(storable);

@@ -1,6 +1,6 @@
 /** One request to a provider: bounded, never repeated, never following a redirect. */
 import type { CallOutcome } from '../verbs.ts';
-import { readJson } from './facts.ts';
+import { readJson, storableText } from './facts.ts';
 import type { ReadResult } from './provider.ts';
 
 export interface HttpAnswer {
@@ -48,10 +48,13 @@ export const ask = async (url: string, init: Ask): Promise<HttpAnswer> => {
 
 export const succeeded = (answer: HttpAnswer): boolean => answer.status >= 200 && answer.status < 300;
 
-/** `Retry-After` in seconds, when it is given so (not as a date). */
+/** The longest that an agent is left alone because of one answer: some write an instant where seconds belong. */
+const LONGEST_WAIT_SECONDS = 3600;
+
+/** `Retry-After` in seconds, when it is given so (not as a date); an hour at most. */
 export const retryAfterSeconds = (headers: Headers): number | undefined => {
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined;
+  return seconds >= 0 ? Math.min(seconds, LONGEST_WAIT_SECONDS) : undefined;
 };
 
 /** Says in a few words why a request had no answer, without anything of the request. */
@@ -63,7 +66,7 @@ export type RefusalKind = NonNullable<CallOutcome['refusal']>;
 
 /** A refusal as the provider put it; the reason carries the status and the first 200 characters of its message. */
 export const refused = (refusal: RefusalKind, answer: HttpAnswer, message: string): Outcome => {
-  const reason = `${answer.status}${message ? `: ${message.slice(0, 200)}` : ''}`;
+  const reason = `${answer.status}${message ? `: ${storableText(message.slice(0, 200))}` : ''}`;
   const wait = refusal === 'later' ? retryAfterSeconds(answer.headers) : undefined;
   return { outcome: 'refused', refusal, reason, ...(wait === undefined ? {} : { retry_after_seconds: wait }) };
 };

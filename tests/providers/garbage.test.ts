@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { PROVIDERS, type ProviderName } from '../../lib/contract.ts';
 import { Refusal } from '../../lib/errors.ts';
 import type { WebhookRequest } from '../../lib/providers/provider.ts';
+import { refused } from '../../lib/providers/http.ts';
 import { baseUrls, createProviders } from '../../lib/providers/table.ts';
 import type { CallFact } from '../../lib/verbs.ts';
 import { CALL, DIALECTS, samplesOf, webhook } from './dialects.ts';
@@ -209,5 +210,29 @@ describe.each(PROVIDERS)('%s', (name) => {
     const fact = outcome(name, request(name, text)) as CallFact;
     expect(fact.transcript).toContain(transcript);
     expect(fact.payload).toBe(text);
+  });
+});
+
+describe('a refused create-call', () => {
+  const said = (message: string, retryAfter: string) =>
+    refused('later', { status: 429, headers: new Headers({ 'retry-after': retryAfter }), json: undefined }, message);
+
+  test('is kept in words that the database takes, or the calls of others that were claimed with it would not be recorded', () => {
+    const { reason } = said(`no \u0000 ${'x'.repeat(194)}\u{1f600}`, '1');
+    expect(reason).toBe(`429: no \ufffd ${'x'.repeat(194)}\ufffd`);
+  });
+
+  test.each([
+    ['7', 7],
+    ['0', 0],
+    ['3601', 3600],
+    ['1764115200', 3600],
+    ['1e300', 3600],
+    ['Infinity', 3600],
+    ['-1', undefined],
+    ['soon', undefined],
+    ['Wed, 25 Nov 2026 10:00:00 GMT', undefined],
+  ])('that says Retry-After: %s has the agent left alone for %s seconds', (header, seconds) => {
+    expect(said('', header).retry_after_seconds).toBe(seconds);
   });
 });

@@ -14,6 +14,44 @@ afterEach(() => engine.reset());
 
 const [PHONE, OTHER] = phones(2);
 
+describe('an id that a provider gives to two calls', () => {
+  /** Two calls of one account and one of another, claimed and fenced together. */
+  const placing = async () => {
+    const owner = await engine.account();
+    await running(owner, [PHONE, OTHER]);
+    await running(await engine.account(), [PHONE]);
+    const calls = await engine.claim();
+    expect(calls).toHaveLength(3);
+    await verbs.fenceCalls(
+      now(),
+      randomUUID(),
+      calls.map((call) => call.call_id),
+    );
+    const twins = calls.filter((call) => call.account_id === owner.account).map((call) => call.call_id);
+    return { owner, calls, twins };
+  };
+
+  test('keeps no call of the same claim from being recorded', async () => {
+    const { calls } = await placing();
+    const accepted = { outcome: 'accepted', provider_call_id: 'same' } as const;
+    await verbs.recordCalls(
+      now(),
+      calls.map(({ call_id }) => ({ call_id, ...accepted })),
+    );
+    for (const { account_id, call_id } of calls)
+      expect(await verbs.getCall(account_id, now(), call_id)).toMatchObject({ status: 'queued', provider_call_id: 'same' });
+  });
+
+  test('lets each be told of that names our attempt', async () => {
+    const { owner, twins } = await placing();
+    for (const call of twins)
+      expect(await engine.tell(owner, call, 'busy', { provider_call_id: 'same' })).toMatchObject({
+        fate: 'applied',
+        call_id: call,
+      });
+  });
+});
+
 describe('repetitions', () => {
   test('an event that comes again is counted, shown among the events up to twenty times, and does nothing (class 27)', async () => {
     const owner = await engine.account();
