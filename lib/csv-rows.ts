@@ -137,7 +137,7 @@ const byteSource = (body: ReadableStream<Uint8Array>, { maxBytes, declaredBytes 
   let fault: Refusal | null = null;
 
   /** One read; the stream's own refusal (a limit above us) stays what it is, any other failure is a cut upload. */
-  const read = async (): Promise<Uint8Array | null> => {
+  const readOnce = async (): Promise<Uint8Array | null> => {
     if (ended) return null;
     try {
       const { value } = await reader.read();
@@ -148,6 +148,12 @@ const byteSource = (body: ReadableStream<Uint8Array>, { maxBytes, declaredBytes 
     }
     ended = true;
     return null;
+  };
+  /** The parser reads ahead, and workerd takes no second read, nor lets go of a body, while one is pending: they queue up. */
+  let last: Promise<Uint8Array | null> = Promise.resolve(null);
+  const read = (): Promise<Uint8Array | null> => {
+    last = last.then(readOnce);
+    return last;
   };
 
   const next = async (): Promise<Uint8Array | null> => {
@@ -180,6 +186,8 @@ const byteSource = (body: ReadableStream<Uint8Array>, { maxBytes, declaredBytes 
         left -= chunk.length;
       }
       if (!ended) await reader.cancel();
+      ended = true;
+      await last;
       reader.releaseLock();
     },
   };

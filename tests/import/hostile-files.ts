@@ -325,7 +325,7 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
   {
     title: 'a ZIP archive written in pieces',
     bytes: bytes([0x50, 0x4b, 7, 8], [...zip('leads.csv')]),
-    refused: [415, 'unsupported_type', /ZIP/],
+    refused: [415, 'unsupported_media_type', /ZIP/],
   },
   {
     title: 'an .xls workbook',
