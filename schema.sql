@@ -1313,10 +1313,11 @@ end $$;
 -- direct calls first, then max-min fair between accounts and between the campaigns of one. Answers how many it reserved, and whether it saw that
 -- nothing else could be.
 create function ringleader.reserve_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, out reserved int, out dry boolean) language plpgsql as $$
-declare v_free int; v_before int;
+declare v_free int; v_before int; v_probe int := 200; v_more boolean;
 begin
   reserved := 0;
-  -- Again while it came back short: the depth to which lanes are looked into is twice their fair share, and some may have less.
+  -- Again while it came back short: the depth to which lanes are looked into is twice their fair share, and some may have less; and lanes that have
+  -- nobody to dial (all their numbers are on the line) may have stood before others.
   loop
     v_free := least(p_limit - reserved, p_system_cap - (select count(*) from ringleader.open_calls o where o.slot));
     dry := reserved < p_limit;
@@ -1347,7 +1348,7 @@ begin
     ), depth as materialized (
       select greatest(2, ceil(2.0 * v_free / greatest(1, count(distinct account_id))))::int as n from lanes
     ), probe as materialized (           -- the least loaded and longest unserved first
-      select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, 200)
+      select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, v_probe)
     ), cand as materialized (
       select q.id, p.account_id, p.campaign_id, p.zone, p.k_live, p.k_free, p.k_pace, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
       from probe p cross join lateral (
@@ -1381,7 +1382,7 @@ begin
       where p.kind = 1 and l.status = 'waiting' for update of l skip locked
     ), made as (
       insert into ringleader.calls (id, account_id, kind, campaign_id, lead_id, agent_id, phone, status, attempt, claim_id, provider, reserved_at, lease_until, look_at, created_at)
-      select ringleader.nth_id(p_claim, (reserved + l.nth)::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
+      select ringleader.nth_id(p_claim, (reserved + row_number() over (order by l.nth))::text), l.account_id, 'campaign', l.campaign_id, l.id, k.agent_id, l.phone, 'reserved', l.attempts + 1, p_claim, g.provider,
         p_now, p_now + interval '10 minutes', p_now + interval '10 minutes', p_now
       from lead l join ringleader.campaigns k on k.id = l.campaign_id join ringleader.agents g on g.id = k.agent_id
       returning id, account_id, campaign_id, lead_id, phone, attempt
@@ -1412,10 +1413,14 @@ begin
         and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1)
     )
     -- A look that reserves nothing may have picked rows that somebody edits, or left lanes for the next.
-    select (select count(*) from pick) = 0 and (select count(*) from lanes) = (select count(*) from probe) into dry;
+    select n.picked = 0 and not n.more, n.more into dry, v_more
+    from (select (select count(*) from pick) as picked, (select count(*) from lanes) > (select count(*) from probe) as more) n;
     v_before := reserved;
     select count(*) into reserved from ringleader.open_calls o where o.claim_id = p_claim;
-    exit when reserved = v_before;
+    if reserved = v_before then
+      exit when not v_more;
+      v_probe := v_probe * 8;
+    end if;
   end loop;
 end $$;
 

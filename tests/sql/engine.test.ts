@@ -1,5 +1,6 @@
 /** The way of a call through the verbs: claimed, fenced, told of; and the leads that it came from. */
 import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones, scored } from '../support/engine.ts';
@@ -58,6 +59,44 @@ describe('claim', () => {
     const calls = await engine.claim(4);
     expect(calls.filter((call) => call.account_id === small.account)).toHaveLength(2);
     await verbs.cancelCampaign(big.account, now(), big.campaign);
+  });
+
+  test('gives no id twice when a direct call is canceled under it: whoever claims gets the others', async () => {
+    const one = await running(3);
+    const direct = randomUUID();
+    await verbs.requestDirectCall(one.account, now(), direct, one.owner.agent, phones(1, 900)[0]!, null, {});
+    const client = new Client({ connectionString: db.appUrl });
+    await client.connect();
+    try {
+      await client.query('begin');
+      await client.query('select ringleader.cancel_call($1, $2, $3)', [one.account, now(), direct]);
+      const claim = engine.claim(3);
+      const waiting = `select count(*)::int as n from pg_locks where not granted`;
+      await expect.poll(async () => (await db.pool.query<{ n: number }>(waiting)).rows[0]!.n, { timeout: 30_000 }).toBe(1);
+      await client.query('commit');
+      expect(new Set((await claim).map((call) => call.lead_id))).toEqual(new Set(one.leads));
+    } finally {
+      await client.end();
+    }
+  });
+
+  test('finds whoever can be dialled behind any number of campaigns whose numbers are all on the line (class 16)', async () => {
+    const one = await running(1);
+    const campaigns = await Promise.all(
+      Array.from({ length: 210 }, async () => {
+        const campaign = await engine.campaign(one.owner);
+        await engine.leads(one.account, campaign, phones(1));
+        return campaign;
+      }),
+    );
+    expect(await engine.claim()).toHaveLength(1);
+    for (const campaign of campaigns) await verbs.startCampaign(one.account, now(), campaign);
+    engine.pass(1);
+    const other = await running(3);
+    expect((await engine.claim(1)).map((call) => call.account_id)).toEqual([other.account]);
+    engine.pass(1);
+    expect((await engine.claim(4)).map((call) => call.account_id)).toEqual([other.account, other.account]);
+    expect(await engine.claim()).toEqual([]);
   });
 
   test('waits for the window of the lead, in the zone of the lead', async () => {
