@@ -441,6 +441,9 @@ begin
     alter table ringleader.leads add constraint leads_queue check ((status = 'waiting') = (next_attempt_at is not null));
   end if;
 end $$;
+-- A pace below the slowest that is taken today: near zero it made everybody's claim fail.
+update ringleader.accounts a set calls_per_second = 0.00001, pace_at = '-infinity' where a.calls_per_second < 0.00001;
+update ringleader.campaigns k set calls_per_second = 0.00001, pace_at = '-infinity' where k.calls_per_second < 0.00001;
 
 -- Hot tables are vacuumed early: their live rows are few and their dead ones many.
 alter table ringleader.calls set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
@@ -569,6 +572,11 @@ end $$;
 
 create function ringleader.minutes(p_n numeric) returns interval language sql immutable as $$
   select p_n * interval '1 minute'
+$$;
+
+-- From when on a pace that is changed allows the next call: no later than one gap of the new one, however slow the old one was.
+create function ringleader.paced_anew(p_pace_at timestamptz, p_rate double precision, p_now timestamptz) returns timestamptz language sql immutable as $$
+  select case when p_rate is null then '-infinity' else least(p_pace_at, p_now + make_interval(secs => 1 / p_rate)) end
 $$;
 
 -- States in their order; a call only ever moves to a higher one.
@@ -1426,10 +1434,15 @@ end $$;
 
 -- When the pace alone holds work back, in one account or in all: the instant from which it no longer does.
 create function ringleader.next_pace_at(p_now timestamptz, p_account uuid) returns timestamptz language sql stable as $$
-  select min(greatest(a.pace_at, k.pace_at))
-  from ringleader.campaign_zones z join ringleader.campaigns k on k.id = z.campaign_id join ringleader.accounts a on a.id = k.account_id
-  where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now and k.status = 'active' and (p_account is null or k.account_id = p_account)
-    and (a.calls_per_second is not null or k.calls_per_second is not null) and greatest(a.pace_at, k.pace_at) > p_now
+  select min(w.at) from (
+    select greatest(case when a.calls_per_second is not null then a.pace_at end, case when k.calls_per_second is not null then k.pace_at end) as at
+    from ringleader.campaign_zones z join ringleader.campaigns k on k.id = z.campaign_id join ringleader.accounts a on a.id = k.account_id join ringleader.agents g on g.id = k.agent_id
+    where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now and k.status = 'active' and (p_account is null or k.account_id = p_account)
+      and (a.calls_per_second is not null or k.calls_per_second is not null) and g.paused_reason is null and g.hold_until <= p_now
+    union all
+    select a.pace_at from ringleader.accounts a where a.calls_per_second is not null and a.pace_at > p_now and (p_account is null or a.id = p_account)
+      and exists (select from ringleader.calls c where c.account_id = a.id and c.status = 'waiting' and c.due_at <= p_now)) w
+  where w.at > p_now
 $$;
 
 -- Reserves calls for whoever asks; the same claim id gets the same calls again. A refill (its account and token) that finds nothing looks
@@ -1745,7 +1758,8 @@ language plpgsql security definer set search_path = pg_catalog as $$
 begin
   perform ringleader.assert_app_role();
   return to_jsonb(ringleader.iso(least(
-    (select min(greatest(z.next_due_at, case when z.window_rev = a.window_rev + k.window_rev then z.opens_at end, k.starts_at, g.hold_until)) from ringleader.campaign_zones z
+    (select min(greatest(z.next_due_at, case when z.window_rev = a.window_rev + k.window_rev then z.opens_at end, k.starts_at, g.hold_until,
+       case when a.calls_per_second is not null then a.pace_at end, case when k.calls_per_second is not null then k.pace_at end)) from ringleader.campaign_zones z
      join ringleader.campaigns k on k.id = z.campaign_id join ringleader.accounts a on a.id = k.account_id join ringleader.agents g on g.id = k.agent_id
      where z.next_due_at < 'infinity' and k.status = 'active' and g.paused_reason is null),
     (select min(k.ends_at) from ringleader.campaigns k where k.settled_at is null and k.status in ('active', 'paused')),
@@ -1759,7 +1773,8 @@ begin
     (select min(i.lease_until) from ringleader.imports i where i.finished_at is null),
     (select min(c.look_at) from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id),
     (select min(c.look_at) from ringleader.calls c where c.analysis_due_at is not null),
-    (select min(greatest(c.due_at, g.hold_until)) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.status = 'waiting' and c.due_at is not null and g.paused_reason is null),
+    (select min(greatest(c.due_at, g.hold_until, case when a.calls_per_second is not null then a.pace_at end))
+     from ringleader.calls c join ringleader.agents g on g.id = c.agent_id join ringleader.accounts a on a.id = c.account_id where c.status = 'waiting' and c.due_at is not null and g.paused_reason is null),
     (select min(n.next_attempt_at) from ringleader.notifications n where n.next_attempt_at is not null),
     (select min(n.lease_until) from ringleader.notifications n where n.status = 'sending'))));
 end $$;
@@ -1814,6 +1829,7 @@ begin
     timezone = coalesce(p_patch ->> 'timezone', a.timezone), window_rev = a.window_rev + (p_patch ? 'timezone')::int,
     max_concurrent_calls = coalesce((p_patch ->> 'max_concurrent_calls')::int, a.max_concurrent_calls),
     calls_per_second = case when p_patch ? 'calls_per_second' then (p_patch ->> 'calls_per_second')::double precision else a.calls_per_second end,
+    pace_at = case when p_patch ? 'calls_per_second' then ringleader.paced_anew(a.pace_at, (p_patch ->> 'calls_per_second')::double precision, p_now) else a.pace_at end,
     email_problem = case when p_patch ? 'email' then null else a.email_problem end
   where a.id = p_account;
   if p_patch ? 'timezone' then
@@ -2055,6 +2071,7 @@ begin
     starts_at = k.starts_at, ends_at = k.ends_at,
     max_concurrent_calls = case when c ? 'max_concurrent_calls' then (c ->> 'max_concurrent_calls')::int else x.max_concurrent_calls end,
     calls_per_second = case when c ? 'calls_per_second' then (c ->> 'calls_per_second')::double precision else x.calls_per_second end,
+    pace_at = case when c ? 'calls_per_second' then ringleader.paced_anew(x.pace_at, (c ->> 'calls_per_second')::double precision, p_now) else x.pace_at end,
     max_attempts = coalesce((r ->> 'max_attempts')::int, x.max_attempts),
     no_answer_minutes = case when r ? 'no_answer_minutes' then (r ->> 'no_answer_minutes')::int else x.no_answer_minutes end,
     busy_minutes = case when r ? 'busy_minutes' then (r ->> 'busy_minutes')::int else x.busy_minutes end,

@@ -17,9 +17,9 @@ export const tick = async (deps: Deps): Promise<Date | null> => {
     deps.report('call_dispatch_failed', new Error(`the tick could not ${step}`), { step, row_id: id, code: sqlstate });
   const found = await reconcile(deps, upkeep.look_at);
   if (upkeep.mail_due || found) sweepSoon(deps);
-  const { unfinished } = await dispatch(deps, ASKS - upkeep.look_at.length);
+  const { unfinished, paced } = await dispatch(deps, ASKS - upkeep.look_at.length);
   const next = await deps.verbs.nextDue(deps.now());
-  if (unfinished || upkeep.unfinished) return deps.now();
+  if ((unfinished && !paced) || upkeep.unfinished) return deps.now();
   return next === null ? null : new Date(next);
 };
 

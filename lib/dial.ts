@@ -29,6 +29,8 @@ export interface Dispatched {
   created: number;
   /** True when the invocation's limits ended it: the next tick goes on. */
   unfinished: boolean;
+  /** True when all that is left to do is held by a pace for longer than an invocation may wait. */
+  paced: boolean;
 }
 
 const variablesOf = (call: ClaimedCall): Record<string, unknown> => {
@@ -132,21 +134,22 @@ export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES, mine?: Refi
     const claim = await deps.verbs.claimCalls(deps.now(), deps.newId(), limit, cap, refillOf, token);
     if (claim.calls.length === 0) {
       const nap = claim.next_pace_at === null ? Infinity : Date.parse(claim.next_pace_at) - deps.now().getTime();
-      if (nap > Math.min(MAX_NAP_MS, MAX_MS - deps.elapsedMs())) return { created, unfinished: nap < Infinity };
+      if (nap > Math.min(MAX_NAP_MS, MAX_MS - deps.elapsedMs()))
+        return { created, unfinished: nap < Infinity, paced: nap < Infinity };
       await deps.sleep(Math.max(nap, 1));
       continue;
     }
     try {
       const placed = await placeCalls(deps, claim, mine);
       created += placed.created;
-      if (placed.over) return { created, unfinished: false };
+      if (placed.over) return { created, unfinished: false, paced: false };
     } catch (error) {
       // Their leases bring them back.
       deps.report('call_dispatch_failed', error, { calls: claim.calls.length });
       created += claim.calls.length;
     }
   }
-  return { created, unfinished: true };
+  return { created, unfinished: true, paced: false };
 };
 
 /**

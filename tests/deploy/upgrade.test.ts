@@ -372,4 +372,20 @@ describe('an owner as Neon gives it: no superuser, may create roles, owns the da
     ]);
     expect(await migrate({ ownerUrl: owner })).toMatchObject(SAME);
   });
+
+  test('upgrades 0.1.0 with a pace that no claim survives to the slowest of today', async () => {
+    await connected(server.url, (client) => client.query('create database slow owner neondb_owner'));
+    const [owner, admin] = [ownerUrl, server.url].map((url) => Object.assign(new URL(url), { pathname: 'slow' }).href);
+    await migrate({ ownerUrl: owner, schema: first, appPassword: 'first' });
+    await fill(admin, 10);
+    await connected(admin, (client) =>
+      client.query(
+        'update ringleader.accounts set calls_per_second = 1e-320; update ringleader.campaigns set calls_per_second = 1e-13',
+      ),
+    );
+    await migrate({ ownerUrl: owner });
+    const paces =
+      'select calls_per_second as pace from ringleader.accounts union select calls_per_second from ringleader.campaigns';
+    expect(await connected(admin, async (client) => (await client.query(paces)).rows)).toEqual([{ pace: 0.00001 }]);
+  });
 });
