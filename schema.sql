@@ -807,7 +807,7 @@ begin
   select * into c from ringleader.calls x where x.id = p_call for no key update;
   if c.id is null or c.status = 'waiting' or ringleader.call_rank(c.status) >= 9 then return false; end if;
   if c.kind = 'direct' and p_reason <> 'suppressed' then
-    select g.paused_reason into v_paused from ringleader.agents g where g.id = c.agent_id;
+    select coalesce(g.paused_reason, case when g.deleted_at is not null then 'the agent was deleted' end) into v_paused from ringleader.agents g where g.id = c.agent_id;
     if v_paused is not null then -- it would wait until somebody mends the account, and then surprise
       return ringleader.end_call(c.id, 'failed', v_paused, p_now);
     end if;
@@ -1352,7 +1352,7 @@ begin
       where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now and z.window_rev = acc.window_rev + k.window_rev
         and k.status = 'active' and (k.starts_at is null or k.starts_at <= p_now) and (k.ends_at is null or k.ends_at > p_now)
         and coalesce(k.max_concurrent_calls, 2147483647) > coalesce(t.n, 0) and (k.calls_per_second is null or k.pace_at <= p_now)
-        and g.paused_reason is null and g.hold_until <= p_now
+        and g.paused_reason is null and g.hold_until <= p_now and g.deleted_at is null
     ), depth as materialized (
       select greatest(2, ceil(2.0 * v_free / greatest(1, count(distinct account_id))))::int as n from lanes
     ), probe as materialized (           -- the least loaded and longest unserved first
@@ -1492,7 +1492,7 @@ begin
   perform 1 from ringleader.calls c where c.id = any (v_ids) order by c.id for no key update;
   -- Read once the calls are locked. Calls of one campaign and zone share their window.
   with r as materialized (
-    select c.id, c.status, c.fence_token, c.lease_until, c.kind, c.attempt, c.campaign_id, g.paused_reason, g.hold_until,
+    select c.id, c.status, c.fence_token, c.lease_until, c.kind, c.attempt, c.campaign_id, g.paused_reason, g.hold_until, g.deleted_at,
       k.status as k_status, k.starts_at, k.ends_at, k.max_attempts, k.window_days, k.window_start, k.window_end, coalesce(l.timezone, k.timezone, a.timezone) as zone, l.called_back_at,
       exists (select from ringleader.suppressions s where s.account_id = c.account_id and s.phone = c.phone) as suppressed
     from ringleader.calls c
@@ -1512,6 +1512,7 @@ begin
       when r.lease_until <= p_now then 'the reservation expired'
       when r.suppressed then 'suppressed'
       when r.paused_reason is not null or r.hold_until > p_now then 'the provider is paused'
+      when r.deleted_at is not null then 'the agent was deleted' -- a campaign goes on with its new one
       when r.kind = 'direct' then null
       when r.k_status <> 'active' then format('the campaign is %s', r.k_status)
       when r.starts_at > p_now or r.ends_at <= p_now then 'outside starts_at and ends_at'
@@ -1975,8 +1976,16 @@ begin
   return to_jsonb(found);
 end $$;
 
+-- Whether the account has this agent; it is then not deleted before this transaction has ended.
+create function ringleader.keep_agent(p_account uuid, p_agent uuid) returns boolean language plpgsql as $$
+begin
+  perform 1 from ringleader.agents g where g.account_id = p_account and g.id = p_agent and g.deleted_at is null for key share;
+  return found;
+end $$;
+
 -- Deleted agents stay as rows: their calls point at them, and late webhooks still arrive.
 create function ringleader.delete_agent(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
+declare c record;
 begin
   perform ringleader.enter(p_account);
   perform 1 from ringleader.agents g where g.account_id = p_account and g.id = p_id and g.deleted_at is null for update;
@@ -1985,6 +1994,10 @@ begin
     return ringleader.refuse(409, 'agent_in_use', 'a campaign that is not finished uses this agent: complete, cancel or delete it first');
   end if;
   update ringleader.agents g set deleted_at = p_now where g.id = p_id;
+  -- Direct calls that wait for it. One that a claim takes at this moment is ended by the fence.
+  for c in select x.id from ringleader.calls x where x.account_id = p_account and x.agent_id = p_id and x.due_at is not null and x.status = 'waiting' order by x.id for no key update skip locked loop
+    perform ringleader.end_call(c.id, 'canceled', 'the agent was deleted', p_now);
+  end loop;
   return 'true';
 end $$;
 
@@ -2000,7 +2013,7 @@ create function ringleader.create_campaign(p_account uuid, p_now timestamptz, p_
 declare r jsonb := coalesce(c -> 'retry', '{}');
 begin
   perform ringleader.enter(p_account);
-  if not exists (select from ringleader.agents g where g.account_id = p_account and g.id = (c ->> 'agent_id')::uuid and g.deleted_at is null) then
+  if not ringleader.keep_agent(p_account, (c ->> 'agent_id')::uuid) then
     return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'agent_id: no such agent',
       'details', jsonb_build_array(jsonb_build_object('field', 'agent_id', 'rule', 'must be the id of one of your agents'))));
   end if;
@@ -2046,7 +2059,7 @@ begin
   if k.status in ('completed', 'canceled') then
     return ringleader.refuse(409, 'campaign_closed', format('a %s campaign cannot be changed', k.status));
   end if;
-  if c ? 'agent_id' and not exists (select from ringleader.agents g where g.account_id = p_account and g.id = (c ->> 'agent_id')::uuid and g.deleted_at is null) then
+  if c ? 'agent_id' and not ringleader.keep_agent(p_account, (c ->> 'agent_id')::uuid) then
     return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'agent_id: no such agent',
       'details', jsonb_build_array(jsonb_build_object('field', 'agent_id', 'rule', 'must be the id of one of your agents'))));
   end if;
