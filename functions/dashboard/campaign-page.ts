@@ -108,6 +108,12 @@ const counts = (campaign: CampaignView, leads: readonly LeadView[]): Html => {
     </p>`;
 };
 
+/** Of a lead no call of which has ended. */
+const uncalled = ({ status }: LeadView): string => {
+  if (status === 'calling') return 'Call under way';
+  return status === 'waiting' ? 'Not called yet' : 'Not called';
+};
+
 const leadRow = (lead: LeadView, viewer: Viewer): Html => {
   const retry = lead.status === 'waiting' && lead.attempts > 0 && lead.next_attempt_at !== null;
   return html`<tr id="l-${lead.id}" class="${lead.temperature ?? ''}">
@@ -123,7 +129,7 @@ const leadRow = (lead: LeadView, viewer: Viewer): Html => {
       ${retry && lead.next_attempt_at !== null ? html`<span class="hint">again ${time(lead.next_attempt_at, viewer)}</span>` : ''}
     </td>
     <td class="last">
-      ${lead.disposition === null ? html`<span class="hint">Not called yet</span>` : label(lead.disposition)}
+      ${lead.disposition === null ? html`<span class="hint">${uncalled(lead)}</span>` : label(lead.disposition)}
       ${lead.attempts > 1 && html`<span class="hint">${lead.attempts} attempts</span>`}
     </td>
     <td class="evidence">${lead.evidence ?? ''}</td>

@@ -203,6 +203,8 @@ progress { width: 100%; height: 0.6rem; margin-top: 0.75rem; accent-color: var(-
   main, .bar, footer { padding-inline: 1rem; }
   h1 { font-size: 1.45rem; }
   .card { padding: 1rem; }
+  .actions { position: relative; }
+  .confirm { position: static; }
   .sheet { right: auto; left: 0; }
   .leads, .leads tbody { display: block; border: 0; background: none; }
   .leads thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }

@@ -136,7 +136,7 @@ export const columnsOf = (header: readonly string[], mapping: Mapping): ColumnsR
   const { phone, first_name: first, last_name: last, ...single } = fields;
   if (phone === undefined) {
     const seen = headers.slice(0, 20).join(', ');
-    const message = `No column is recognised as the telephone number. The header row says: ${seen}. Name the column with ?mapping={"phone":"…"}.`;
+    const message = `No column is recognised as the telephone number. The header row says: ${seen}. Rename the column to phone, or name it with ?mapping={"phone":"…"}.`;
     return wrong('no_phone_column', message, 'phone', 'a column with the telephone numbers is required');
   }
   const used = new Set([phone, remarks, ...Object.values(single)]);

@@ -114,6 +114,23 @@ test('pausing, resuming and canceling take one button each, and canceling asks f
   expect((await account.get(`/v1/campaigns/${id}`, Campaign)).status).toBe('canceled');
 });
 
+test('a lead is said to be on a call, not called yet, or not called, as it is', async () => {
+  const account = await newAccount();
+  const { id } = await account.campaign('Words for it', { max_concurrent_calls: 1 });
+  // A create-call to such a number is never answered, so that a call stays under way for a while.
+  await account.upload(id, `phone\n${Array.from({ length: 8 }, (_, i) => `+14155550${i + 1}97`).join('\n')}\n`);
+  const { page } = await open();
+  await signIn(page, account.key);
+  await page.goto(`/campaigns/${id}`);
+  const last = page.locator('#rows .last');
+  expect((await last.allTextContents()).map((text) => text.trim())).toEqual(Array(8).fill('Not called yet'));
+  await page.getByRole('button', { name: 'Start' }).click();
+  await last.getByText('Call under way').first().waitFor();
+  await page.getByText('Cancel…').click();
+  await page.getByRole('button', { name: 'Cancel the campaign' }).click();
+  await last.getByText('Not called', { exact: true }).first().waitFor();
+});
+
 test('a lead or a campaign named as markup is shown as text (class 35)', async () => {
   const account = await newAccount();
   const markup = '<script>alert(1)</script>';
@@ -178,6 +195,8 @@ test('an upload that is no CSV, or holds bad rows, says what is wrong, and says 
   await page.locator('#upload-result .bad').waitFor();
   await upload('page.csv', '<!doctype html><html><body>Sign in</body></html>');
   await page.locator('#upload-result .bad', { hasText: /HTML/i }).waitFor();
+  await upload('numbers.csv', 'name,numbers\nAda,+14155550100\n');
+  await page.locator('#upload-result .bad', { hasText: 'Rename the column to phone' }).waitFor();
   await upload('list.csv', 'name,phone\nAda,415 555 0100\nBob,not a number\nCyd,9.19877E+11\n');
   await page.getByText('3 rows read').waitFor();
   expect(await page.locator('#upload-result tbody tr td:first-child').allTextContents()).toEqual(['3', '4']);

@@ -42,6 +42,7 @@ test('no page is wider than a phone, however long the words', async () => {
   const ours = ['/', '/campaigns/new', `/campaigns/${id}`, '/mails', '/system', '/docs'];
   for (const address of [...ours, `${stack.inboxUrl}/`, `${stack.phoneUrl}/`]) {
     await page.goto(address);
+    await page.locator('details').evaluateAll((all) => all.forEach((one) => one.setAttribute('open', '')));
     expect(await page.evaluate(() => document.documentElement.scrollWidth), address).toBeLessThanOrEqual(390);
   }
   await page.goto(`${stack.inboxUrl}/`);
