@@ -45,10 +45,15 @@ interface Leaf {
   scale: number | null;
 }
 
+/** Without what stands in brackets of one kind. What is never closed is not searched for its end, again and again. */
+const without = (name: string, close: string, closed: RegExp): string => {
+  const end = name.lastIndexOf(close) + 1;
+  return name.slice(0, end).replace(closed, ' ') + name.slice(end);
+};
+
 /** `Lead Score`, `leadScore`, `LEAD-SCORE (1-10)` → `lead_score`. */
 const normal = (name: string): string =>
-  name
-    .replace(/\(.*?\)|\[.*?\]/g, ' ')
+  without(without(name, ')', /\(.*?\)/gs), ']', /\[.*?\]/gs)
     .replace(/([\p{Ll}\d])(\p{Lu})/gu, '$1_$2')
     .toLowerCase()
     .replace(/[^\p{L}\p{N}]+/gu, '_')
@@ -117,10 +122,13 @@ const follow = (value: unknown, path: string, walked: readonly string[] = []): L
 const readScore = (value: unknown, scale: number | null): number | string => {
   if (typeof value !== 'number' && typeof value !== 'string')
     return `the score is ${Array.isArray(value) ? 'a list' : typeof value}`;
-  const match = /^\s*([+-]?\d{1,9}(?:\.\d{1,9})?)\s*(?:(%)|(?:\/|out of)\s*(\d{1,4}))?\s*$/i.exec(String(value));
-  if (!match) return 'the score is not a number';
-  const of = match[2] ? 100 : Number(match[3] ?? scale ?? 100);
-  const score = Math.round((Number(match[1]) / of) * 10_000) / 100 + 0; // + 0 makes a negative zero plain
+  // A number is taken as it is: an average has sixteen decimals.
+  const pattern = /^([+-]?\d{1,9}(?:\.\d{1,30})?)\s*(?:(%)|(?:\/|out of)\s*(\d{1,4}))?$/i;
+  const written = typeof value === 'string' ? pattern.exec(value.trim()) : null;
+  const bare = typeof value === 'number' ? value : Number(written?.[1]);
+  if (!Number.isFinite(bare)) return 'the score is not a number';
+  const of = written?.[2] ? 100 : Number(written?.[3] ?? scale ?? 100);
+  const score = Math.round((bare / of) * 10_000) / 100 + 0; // + 0 makes a negative zero plain
   return score >= 0 && score <= 100 ? score : `the score is not within 0 to ${of > 0 ? of : 100}`;
 };
 

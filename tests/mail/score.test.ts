@@ -55,6 +55,14 @@ const rows: [what: string, raw: unknown, expected: Analysis, mapping?: Record<st
   ['a stated scale in the value', bolna('8/10'), score(80)],
   ['a stated scale in words', bolna('4 out of 5'), score(80)],
   ['a third, rounded to cents', bolna('1/3'), score(33.33)],
+  ['an average with all its decimals', bolna(84.33333333333333), score(84.33)],
+  ['the same as a text', bolna('84.33333333333333'), score(84.33)],
+  ['an average out of ten', { 'Score (1-10)': 7.666666666666667 }, score(76.67)],
+  ['nearly nothing', bolna(1e-7), score(0)],
+  ['far too much', bolna(1e21), invalid('the score is not within 0 to 100')],
+  ['brackets within brackets in the name', { 'Score ((1-10))': 8 }, score(80)],
+  ['a bracket in the name that is never closed', { 'Score (': 8, [`a ${'([ '.repeat(100_000)}`]: 1 }, score(8)],
+  ['a score far from its end', bolna(`5${' '.repeat(200_000)}x`), invalid('the score is not a number')],
   ['a stated scale in the name', { 'Score (1-10)': 8 }, score(80)],
   ['a stated scale of 0–1 in the name', { 'Score [0 to 1]': '0.8' }, score(80)],
   ['a scale stated by the mapping', { s: 8 }, score(80), { score: 's', score_max: '10' }],
@@ -171,7 +179,7 @@ const rows: [what: string, raw: unknown, expected: Analysis, mapping?: Record<st
 
 test('every shape of an analysis is read, absent or invalid as the table says, never guessed (class 37)', () => {
   for (const [what, raw, expected, mapping] of rows) expect(readAnalysis(raw, mapping ?? null), what).toEqual(expected);
-  expect(rows).toHaveLength(62 + 8 + 21);
+  expect(rows).toHaveLength(62 + 8 + 29);
 });
 
 test('twenty reasons are kept, each cut to the limit', () => {
