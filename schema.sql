@@ -661,14 +661,18 @@ create function ringleader.agent_secrets_json(g ringleader.agents) returns jsonb
     'from_number', g.from_number, 'credentials_sealed', g.credentials_sealed, 'webhook_secrets_sealed', g.webhook_secrets_sealed, 'analysis_mapping', g.analysis_mapping)
 $$;
 
--- When the next lead of a campaign can be dialled; null when none waits or it does not run.
+-- When the next lead of a campaign can be dialled; null when none waits or it does not run. The lane's window is worked out anew when it will have
+-- closed by then.
 create function ringleader.next_dial_at(k ringleader.campaigns) returns timestamptz language sql stable as $$
-  select min(greatest(z.opens_at, (
-      select l.next_attempt_at from ringleader.leads l
-      where l.campaign_id = k.id and l.next_attempt_at is not null and l.zone = z.zone order by l.next_attempt_at limit 1), k.starts_at))
-  from ringleader.campaign_zones z
-  where z.campaign_id = k.id and k.status = 'active'
-    and exists (select from ringleader.leads l where l.campaign_id = k.id and l.next_attempt_at is not null and l.zone = z.zone)
+  select min(n.at)
+  from ringleader.accounts a
+  join ringleader.campaign_zones z on z.campaign_id = k.id
+  cross join lateral (select l.next_attempt_at from ringleader.leads l
+    where l.campaign_id = k.id and l.next_attempt_at is not null and l.zone = z.zone order by l.next_attempt_at limit 1) l
+  cross join lateral (select greatest(z.opens_at, l.next_attempt_at, k.starts_at) as at) d
+  cross join lateral (select case when d.at < z.closes_at then d.at else greatest(d.at, (
+    select w.opens_at from ringleader.window_after(k.window_days, k.window_start, k.window_end, coalesce(nullif(z.zone, ''), k.timezone, a.timezone), d.at) w)) end as at) n
+  where a.id = k.account_id and k.status = 'active' and (n.at < k.ends_at) is not false
 $$;
 
 create function ringleader.campaign_json(k ringleader.campaigns) returns jsonb language sql stable as $$
@@ -2365,7 +2369,7 @@ begin
     reasons := reasons || ringleader.why('not_started', format('The campaign starts at %s.', ringleader.iso(k.starts_at)));
   end if;
   if not v_open then return; end if;
-  next_at := greatest(p_now, p_lead.next_attempt_at, k.starts_at, case when a.calls_per_second is not null then a.pace_at end, case when k.calls_per_second is not null then k.pace_at end);
+  next_at := greatest(p_now, p_lead.next_attempt_at, k.starts_at, g.hold_until, case when a.calls_per_second is not null then a.pace_at end, case when k.calls_per_second is not null then k.pace_at end);
   if p_lead.next_attempt_at > p_now then
     reasons := reasons || ringleader.why('waiting_for_retry',
       format('The last call ended %s; the next attempt is due at %s.', coalesce(p_lead.disposition, 'without a result'), ringleader.iso(p_lead.next_attempt_at)));
@@ -2390,7 +2394,6 @@ begin
     next_at := null;
   elsif g.hold_until > p_now then
     reasons := reasons || ringleader.why('provider_paused', format('The provider asked to wait until %s.', ringleader.iso(g.hold_until)));
-    next_at := greatest(next_at, g.hold_until);
   end if;
   reasons := reasons || p_busy;
 end $$;

@@ -1,6 +1,6 @@
 /** Explain says why a lead is not dialled, and a claim of the same moment agrees. */
 import { randomUUID } from 'node:crypto';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { EXPLAIN_CODES } from '../../lib/contract.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
@@ -168,4 +168,54 @@ test('a lead that nothing stands in the way of is dialable now, and claimed', as
   const scene = await running(1);
   expect(await explain(scene)).toEqual({ dialable: true, reasons: [], next_eligible_at: now().toISOString() });
   expect(await claimed(scene)).toBe(true);
+});
+
+describe('an agent that was told to wait until after the window has closed', () => {
+  const held = async (fields: object) => {
+    const scene = await running(2, { window: { ...SHUT, start: '09:00', end: '12:00' }, ...fields });
+    engine.pass(119);
+    const [call] = await engine.claim(1);
+    await verbs.fenceCalls(now(), randomUUID(), [call!.call_id]);
+    const later = { call_id: call!.call_id, outcome: 'refused', refusal: 'later', retry_after_seconds: 600 } as const;
+    await verbs.recordCalls(now(), [later]);
+    return scene;
+  };
+
+  test('dials when it opens again', async () => {
+    const scene = await held({});
+    expect(await explain(scene)).toMatchObject({ dialable: false, next_eligible_at: '2026-03-03T09:00:00.000Z' });
+  });
+
+  test('dials no more when the campaign has ended by then', async () => {
+    const scene = await held({ ends_at: later(24) });
+    engine.set('2026-03-03T09:59:00Z');
+    await verbs.updateCampaign(scene.account, now(), scene.campaign, { ends_at: later(0.1) });
+    await db.pool.query('update ringleader.agents set hold_until = $1', [later(0.2)]);
+    expect(await explain(scene)).toMatchObject({ dialable: false, next_eligible_at: null });
+  });
+});
+
+describe('next_dial_at of a campaign', () => {
+  const nextOf = async ({ account, campaign }: Scene) => (await verbs.getCampaign(account, now(), campaign))!.next_dial_at;
+  const NINE = { days: [1, 2, 3, 4, 5], start: '09:00', end: '12:00' };
+  const saturday = '2026-03-07T00:00:00Z';
+
+  test('of one that starts while its window is shut is the opening after that', async () => {
+    expect(await nextOf(await running(1, { window: NINE, starts_at: saturday }))).toBe('2026-03-09T09:00:00.000Z');
+  });
+
+  test('of a retry that is due while its window is shut is the opening after that', async () => {
+    const scene = await running(1, { window: NINE, retry: { busy_minutes: 600 } });
+    await endOf(scene, 'busy');
+    expect(await nextOf(scene)).toBe('2026-03-03T09:00:00.000Z');
+  });
+
+  test('is none when the campaign ends first', async () => {
+    expect(await nextOf(await running(1, { window: NINE, starts_at: saturday, ends_at: '2026-03-08T00:00:00Z' }))).toBeNull();
+  });
+
+  test('of a lead that can be dialled is the moment from which it could', async () => {
+    expect(await nextOf(await running(1, { window: NINE }))).toBe(now().toISOString());
+    expect(await nextOf(await running(1, { window: SHUT }))).toBe(later(4));
+  });
 });
