@@ -896,10 +896,14 @@ begin
   return exists (select from ringleader.calls c join ringleader.notifications n on n.account_id = c.account_id where c.id = any (p_calls) and n.next_attempt_at <= p_now);
 end $$;
 
+create function ringleader.mail_key(p_account uuid, p_type text, p_campaign uuid, p_part text) returns text language sql stable as $$
+  select concat_ws(':', p_account, p_type, p_campaign, p_part)
+$$;
+
 -- Owes the account a mail; the same key owes it once.
 create function ringleader.owe_mail(p_account uuid, p_type text, p_campaign uuid, p_part text, p_detail text, p_at timestamptz, p_now timestamptz, p_agent uuid default null)
 returns uuid language plpgsql as $$
-declare v_id uuid; v_key text := concat_ws(':', p_account, p_type, p_campaign, p_part);
+declare v_id uuid; v_key text := ringleader.mail_key(p_account, p_type, p_campaign, p_part);
 begin
   insert into ringleader.notifications (id, account_id, type, campaign_id, agent_id, idempotency_key, status, recipient, detail, next_attempt_at, created_at)
   select ringleader.nth_id(p_account, v_key), p_account, p_type, p_campaign, p_agent, v_key, 'pending', a.email, p_detail, p_at, p_now
@@ -979,22 +983,35 @@ begin
   perform ringleader.owe_mail((select x.account_id from ringleader.agents x where x.id = p_agent), 'campaign_paused', null, 'agent:' || p_agent || ':' || extract(epoch from p_now), 'The provider refused the account: ' || v_reason, p_now, p_now, p_agent);
 end $$;
 
--- What no verb saw: campaigns whose last fact is in, and silence that is to be told, once per dry spell. How many were completed.
-create function ringleader.catch_up(p_now timestamptz) returns int language plpgsql as $$
-declare r record; v_done int := 0;
+-- What no verb saw: campaigns whose last fact is in, and silence that is to be told, once per dry spell. How many were completed, and what failed: for
+-- one campaign, and never for the next.
+create function ringleader.catch_up(p_now timestamptz, out done int, out failed jsonb) language plpgsql as $$
+declare r record; v_k ringleader.campaigns; v_part text; v_told int := 0;
 begin
+  done := 0;
+  failed := '[]';
   for r in select k.id, k.account_id from ringleader.campaigns k where k.settled_at is null and k.status <> 'draft'
       and not exists (select from ringleader.leads l where l.campaign_id = k.id and l.next_attempt_at is not null)
       and not exists (select from ringleader.open_calls o where o.account_id = k.account_id and o.campaign_id = k.id)
       and exists (select from ringleader.leads l where l.campaign_id = k.id) order by k.id limit 100 loop
-    if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
+    begin
+      if ringleader.complete_if_done(r.account_id, r.id, p_now) then done := done + 1; end if;
+    exception when others then failed := failed || ringleader.failure('complete', r.id, sqlstate);
+    end;
   end loop;
-  for r in select k.id, k.account_id, d.since from ringleader.campaigns k
-      cross join lateral (select ringleader.silent_since(k) as since) d
-      where k.status = 'active' and d.since <= p_now - interval '1 day' and ringleader.nothing_dialled_at(k) <= p_now order by k.id limit 100 loop
-    perform ringleader.owe_mail(r.account_id, 'nothing_dialled', r.id, extract(epoch from r.since)::text, null, p_now, p_now);
+  for v_k in select x.* from ringleader.campaigns x where x.status = 'active' and ringleader.silent_since(x) <= p_now - interval '1 day' order by x.id loop
+    begin
+      v_part := extract(epoch from ringleader.silent_since(v_k))::text;
+      -- Whoever has been told is not in the way of others.
+      if not exists (select from ringleader.notifications n where n.idempotency_key = ringleader.mail_key(v_k.account_id, 'nothing_dialled', v_k.id, v_part))
+         and ringleader.nothing_dialled_at(v_k) <= p_now then
+        perform ringleader.owe_mail(v_k.account_id, 'nothing_dialled', v_k.id, v_part, null, p_now, p_now);
+        v_told := v_told + 1;
+      end if;
+    exception when others then failed := failed || ringleader.failure('tell_silence', v_k.id, sqlstate);
+    end;
+    exit when v_told >= 100;
   end loop;
-  return v_done;
 end $$;
 
 -- What becomes of a lead whose latest call has ended. p_again: that had ended before, and now otherwise (`unknown` was resolved, or `completed` turned
@@ -1676,7 +1693,9 @@ begin
     end;
   end loop;
   begin
-    v_done := v_done + ringleader.catch_up(p_now);
+    select * into r from ringleader.catch_up(p_now);
+    v_done := v_done + r.done;
+    v_failed := v_failed || r.failed;
   exception when others then v_failed := v_failed || ringleader.failure('catch_up', null, sqlstate);
   end;
   -- Remembered answers are kept for two days.
@@ -1726,7 +1745,7 @@ language plpgsql security definer set search_path = pg_catalog as $$
 declare n ringleader.notifications; v_taken jsonb := '[]'; v_one jsonb; v_done int; v_look jsonb;
 begin
   perform ringleader.assert_app_role();
-  v_done := ringleader.catch_up(p_now);
+  select u.done into v_done from ringleader.catch_up(p_now) u; -- what failed of it the tick tells, which does the same
   update ringleader.notifications x set status = 'unknown', reason = 'the worker was lost while sending; it may have been sent', lease_until = null,
     lookups = 0, next_attempt_at = p_now + interval '1 minute'
   where x.status = 'sending' and x.lease_until <= p_now;

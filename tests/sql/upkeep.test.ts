@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import { tick } from '../../functions/dispatch.ts';
 import { dialRig } from '../dial/rig.ts';
@@ -57,6 +58,35 @@ describe('the tick: what fails for one never touches the next', () => {
     expect(rig.dialled).toHaveLength(1);
     expect(await verbs.getLead(sound.account, now(), sound.leads[0]!)).toMatchObject({ status: 'calling', attempts: 1 });
     await mend();
+  });
+
+  test('a campaign whose silence cannot be told keeps no other from being told, nor any mail from being sent', async () => {
+    const all = [await running(1), await running(1), await running(1)];
+    const [broken, ...sound] = [...all].sort((a, b) => (a.campaign < b.campaign ? -1 : 1));
+    await db.pool.query(`create or replace function public.broken_mail() returns trigger language plpgsql as $$
+      begin raise exception using errcode = '22012', message = 'of ' || new.recipient; end $$`);
+    await db.pool.query(
+      `create trigger broken before insert on ringleader.notifications for each row when (new.campaign_id = '${broken!.campaign}') execute function public.broken_mail()`,
+    );
+    engine.pass(25 * 60);
+    const { taken } = await verbs.sweepNotifications(now(), randomUUID(), 10, []);
+    expect(new Set(taken.map((mail) => mail.campaign_id))).toEqual(new Set(sound.map(({ campaign }) => campaign)));
+    expect((await verbs.tick(now(), 16)).failed).toEqual([{ step: 'tell_silence', id: broken!.campaign, sqlstate: '22012' }]);
+    await db.pool.query('drop trigger broken on ringleader.notifications');
+    expect((await verbs.tick(now(), 16)).failed).toEqual([]);
+    expect(await verbs.listNotifications(broken!.account, now(), null, 10)).toMatchObject([{ type: 'nothing_dialled' }]);
+  });
+
+  test('the silence of the hundred-and-first campaign is told too', async () => {
+    const owner = await engine.account();
+    for (let i = 0; i < 101; i += 1) {
+      const campaign = await engine.campaign(owner);
+      await engine.leads(owner.account, campaign, phones(1));
+      await verbs.startCampaign(owner.account, now(), campaign);
+    }
+    engine.pass(25 * 60);
+    for (let i = 0; i < 2; i += 1) expect((await verbs.tick(now(), 16)).failed).toEqual([]);
+    expect(await verbs.listNotifications(owner.account, now(), null, 200)).toHaveLength(101);
   });
 
   test('a zone that this Postgres does not know stays shut, and nobody else waits for it', async () => {
