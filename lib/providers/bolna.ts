@@ -18,6 +18,7 @@ import {
   ours,
   ProviderId,
   readJson,
+  told,
   Word,
 } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, succeeded, unread } from './http.ts';
@@ -103,7 +104,7 @@ const factOf = (execution: Execution, mapping: ProviderAgent['analysis_mapping']
     source,
     attempt_id: attemptIdOf(execution),
     ...callerOf(execution),
-    status: voicemail ? 'voicemail' : STATES[status],
+    status: voicemail ? 'voicemail' : told(STATES, status),
     line_free: ended ? true : undefined,
     account_refused: status === 'balance-low' ? true : undefined,
     undialled: status === 'balance-low' ? true : undefined,

@@ -21,6 +21,7 @@ import {
   lenient,
   ours,
   ProviderId,
+  told,
   Word,
 } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, unread } from './http.ts';
@@ -115,7 +116,7 @@ const sayingOf = (call: Conversation, agent: ProviderAgent | null, audioUrl: str
     provider_call_id: call.conversation_id,
     provider_status: status,
     attempt_id: attemptIn(call.conversation_initiation_client_data?.dynamic_variables) ?? call.user_id?.slice(0, 100),
-    status: status === 'failed' ? failedState(reason ?? '') : STATES[status],
+    status: status === 'failed' ? failedState(reason ?? '') : told(STATES, status),
     line_free: LINE_FREE.has(status) ? true : undefined,
     answered_at: seconds(metadata?.accepted_time_unix_secs),
   };
@@ -255,7 +256,7 @@ export const elevenlabs = (baseUrl: string): Provider => {
           provider_call_id: failure.conversation_id,
           provider_status: type,
           source: 'event',
-          status: FAILURES[why ?? ''] ?? 'failed',
+          status: told(FAILURES, why) ?? 'failed',
           line_free: true,
           ended_at: seconds(event_timestamp),
           reason: metadata?.body?.error_reason ?? (code ? `${why ?? 'unknown'} (SIP ${code})` : why),

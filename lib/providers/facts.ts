@@ -86,8 +86,10 @@ export const ProviderId = z.string().regex(/^[\x21-\x7e]{1,200}$/);
 /** A word of a provider's vocabulary. */
 export const Word = z.string().min(1).max(100);
 const numeric = z.string().trim().min(1).transform(Number);
+/** Above it there is no length or amount of a call, whatever its unit: a sum over a campaign must stay a number. */
+const MOST = 1e9;
 /** A length or an amount: a number, or a string that holds one; never negative. */
-export const Amount = z.union([z.number(), numeric]).pipe(z.number().nonnegative());
+export const Amount = z.union([z.number(), numeric]).pipe(z.number().min(0).max(MOST));
 
 /** Milliseconds since 1970 as ISO 8601; undefined when they are none of a call. */
 export const fromMs = (ms: number | null | undefined): string | undefined =>
@@ -122,6 +124,10 @@ const storable = (value: unknown): unknown => {
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [storableText(key), storable(inner)]));
 };
+
+/** What a table says of a provider's word; undefined when it does not have the word (`constructor` is in no table of ours). */
+export const told = <T>(table: Readonly<Record<string, T>>, word: string | null | undefined): T | undefined =>
+  typeof word === 'string' && Object.hasOwn(table, word) ? table[word] : undefined;
 
 type Said = Pick<CallFact, 'event_key' | 'source'> & { [K in keyof CallFact]?: CallFact[K] | null | undefined };
 

@@ -19,6 +19,7 @@ import {
   lenient,
   ours,
   ProviderId,
+  told,
   Word,
 } from './facts.ts';
 import {
@@ -89,9 +90,9 @@ type Call = z.infer<typeof Call>;
 const Event = z.object({ event: Word, call: Anything, event_timestamp: lenient(z.number()) });
 
 const dispositionOf = (call: Call): State => {
-  const told = REASONS[call.disconnection_reason ?? ''] ?? 'failed';
+  const state = told(REASONS, call.disconnection_reason) ?? 'failed';
   // Only the analysis may tell that a machine had answered.
-  return told === 'completed' && call.call_analysis?.in_voicemail === true ? 'voicemail' : told;
+  return state === 'completed' && call.call_analysis?.in_voicemail === true ? 'voicemail' : state;
 };
 
 const analysisIn = (call: Call, mapping: ProviderAgent['analysis_mapping']): CallFact['analysis'] => {
@@ -128,7 +129,7 @@ const readFact = (call: Call, mapping: ProviderAgent['analysis_mapping']): CallF
     provider_status: status,
     source: 'read',
     attempt_id: attemptIn(call.metadata, call.retell_llm_dynamic_variables),
-    status: STATES[status],
+    status: told(STATES, status),
     answered_at: fromMs(call.start_timestamp),
     ...(ENDED.has(status) && endOf(call, dispositionOf(call))),
     analysis: call.call_analysis ? analysisIn(call, mapping) : undefined,

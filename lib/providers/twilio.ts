@@ -7,7 +7,20 @@
 import * as z from 'zod';
 import { utf8 } from '../seal.ts';
 import type { CallFact } from '../verbs.ts';
-import { Amount, badBody, factFrom, formBody, fromDate, fromMs, inboundFrom, lenient, ours, ProviderId, Word } from './facts.ts';
+import {
+  Amount,
+  badBody,
+  factFrom,
+  formBody,
+  fromDate,
+  fromMs,
+  inboundFrom,
+  lenient,
+  ours,
+  ProviderId,
+  told,
+  Word,
+} from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, unread, unsendable } from './http.ts';
 import type { CreateCall, LostCall, Provider, ProviderAgent, ReadResult, WebhookRequest } from './provider.ts';
 import { hmac, isOneOf, live, toBase64 } from './signatures.ts';
@@ -57,7 +70,7 @@ type Call = z.infer<typeof Call>;
 
 /** What the status and, for an answered call, the detection of machines say. */
 const stateOf = (status: string, answeredBy: string | null | undefined): State | undefined => {
-  if (status !== 'completed') return STATES[status];
+  if (status !== 'completed') return told(STATES, status);
   if (answeredBy?.startsWith('machine_')) return 'voicemail';
   return answeredBy === 'fax' ? 'failed' : 'completed';
 };

@@ -5,6 +5,7 @@
  */
 import { bearerKey } from '../auth.ts';
 import { fromBase64Url, utf8 } from '../seal.ts';
+import { told } from './facts.ts';
 import type { ProviderAgent, WebhookRequest } from './provider.ts';
 import { type Hash, hmac, isFresh, isOneOf, live, toBase64, toHex } from './signatures.ts';
 
@@ -23,7 +24,7 @@ interface Scheme {
 }
 
 const schemeOf = (credentials: ProviderAgent['credentials']): Scheme => ({
-  hash: HASHES[credentials.hmac_algorithm ?? 'sha256'] ?? 'SHA-256',
+  hash: told(HASHES, credentials.hmac_algorithm) ?? 'SHA-256',
   signatureHeader: credentials.hmac_signature_header ?? 'x-signature',
   timestampHeader: credentials.hmac_timestamp_header ?? 'x-timestamp',
   payload: credentials.hmac_payload ?? '{timestamp}.{body}',

@@ -20,6 +20,7 @@ import {
   lenient,
   ours,
   ProviderId,
+  told,
   Word,
 } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, succeeded, unread } from './http.ts';
@@ -137,7 +138,7 @@ const readFact = (call: Call, mapping: ProviderAgent['analysis_mapping']): CallF
     provider_status: call.status,
     source: 'read',
     attempt_id: attemptOf(call),
-    status: STATES[call.status],
+    status: told(STATES, call.status),
     ...(ENDED.has(call.status) ? resultsOf(call, mapping, false) : {}),
   });
 
@@ -273,7 +274,7 @@ export const vapi = (baseUrl: string): Provider => {
         source: 'event',
         attempt_id: attemptOf(call),
         ...caller,
-        status: STATES[word],
+        status: told(STATES, word),
         ...(isReport && resultsOf(message, agent?.analysis_mapping ?? null, true)),
         ...(!isReport && ENDED.has(word) && { ...ended, ended_at: fromMs(message.timestamp) }),
         payload: request.body,

@@ -27,7 +27,7 @@ const outcome = (name: ProviderName, sent: WebhookRequest): CallFact | null | Re
   }
 };
 
-/** The database takes neither NUL nor half a character, no times out of this world, no endless number. */
+/** The database takes neither NUL nor half a character, no times out of this world, no number whose sum over a campaign has no end; a state is a word. */
 const isStorable = ({ payload: _payload, ...fact }: CallFact): boolean => {
   const text = JSON.stringify(fact);
   return (
@@ -36,7 +36,8 @@ const isStorable = ({ payload: _payload, ...fact }: CallFact): boolean => {
     !/\\u0000|\\ud[89a-f]/.test(text) &&
     fact.event_key.length <= 500 &&
     [fact.answered_at, fact.ended_at].every((time) => time === undefined || /^20\d\d-.*Z$/.test(time)) &&
-    [fact.cost, fact.duration_seconds].every((amount) => amount === undefined || (Number.isFinite(amount) && amount >= 0))
+    [fact.cost, fact.duration_seconds].every((amount) => amount === undefined || (amount >= 0 && amount <= 1e9)) &&
+    (fact.status === undefined || typeof fact.status === 'string')
   );
 };
 
@@ -61,6 +62,8 @@ const ODD: readonly unknown[] = [
   ' ',
   'x',
   'ended',
+  'constructor',
+  '__proto__',
   'y'.repeat(5000),
   '\u0000',
   'a\ud800b',
