@@ -218,6 +218,17 @@ describe('bodies that cannot be read', () => {
     expect([chunked.status, codeOf(chunked)]).toEqual([413, 'too_large']);
   });
 
+  test.each([
+    ['of a type that is not taken', 'text/plain', 415],
+    ['of JSON', 'application/json', 413],
+  ])('a large file %s: the sender hears why, whatever is left to send', async (_what, type, status) => {
+    const file = new Uint8Array(32 * 1_048_576).fill(0x20);
+    for (let i = 0; i < 3; i += 1) {
+      const answer = await post(file, type, `/v1/campaigns/${draft}/leads`);
+      expect([answer.status, fieldsOf(answer).length]).toEqual([status, 1]);
+    }
+  });
+
   test('an id that is none names nothing', async () => {
     for (const id of ['1', 'undefined', '%00', "'; drop table leads", '00000000-0000-0000-0000-00000000000g']) {
       const answer = await call(tenant.key, 'GET', `/v1/campaigns/${encodeURIComponent(id)}`);
