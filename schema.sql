@@ -1587,12 +1587,13 @@ begin
     v_done := ringleader.unpark(c.id, p_now) or v_done;
     if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then v_released := v_released + 1; end if;
   end loop;
-  for o in select * from jsonb_to_recordset(p_outcomes) as x(call_id uuid, outcome text, refusal text, retry_after_seconds double precision, reason text)
+  for o in select * from jsonb_to_recordset(p_outcomes) as x(call_id uuid, fence_token uuid, outcome text, refusal text, retry_after_seconds double precision, reason text)
            where x.outcome <> 'accepted' order by x.call_id loop
     select * into c from ringleader.calls x where x.id = o.call_id;
     if c.id is null then continue; end if;
-    if c.status <> 'placing' then
-      continue; -- an event or the tick has said more already
+    if c.status <> 'placing' or c.fence_token <> o.fence_token then
+      -- An event or the tick has said more already; or this is said again, its answer lost, and a direct call that went back is being placed by somebody else.
+      continue;
     elsif o.outcome = 'unknown' then
       update ringleader.calls x set look_at = p_now + interval '1 minute', reason = o.reason where x.id = c.id;
     elsif o.refusal in ('later', 'account', 'agent') then

@@ -105,7 +105,8 @@ const placeCalls = async (deps: Deps, { calls, agents, dry }: Claim, mine: Refil
   const deadline = deps.elapsedMs() + FENCE_MS;
   const known = new Map(agents.map((agent) => [agent.agent_id, agent]));
   const ids = calls.map((call) => call.call_id);
-  const fenced = await deps.verbs.fenceCalls(deps.now(), deps.newId(), ids);
+  const token = deps.newId();
+  const fenced = await deps.verbs.fenceCalls(deps.now(), token, ids);
   const go = new Set(fenced.go);
   const outcomes = await Promise.all(
     calls.filter((call) => go.has(call.call_id)).map((call) => createCall(deps, call, known.get(call.agent_id)!, deadline)),
@@ -116,7 +117,8 @@ const placeCalls = async (deps: Deps, { calls, agents, dry }: Claim, mine: Refil
     return { created: 0, over: false };
   }
   const last = dry && outcomes.length === calls.length ? mine : undefined;
-  const recorded = await deps.verbs.recordCalls(deps.now(), outcomes, last?.account_id ?? null, last?.token ?? null);
+  const told = outcomes.map((outcome) => ({ ...outcome, fence_token: token }));
+  const recorded = await deps.verbs.recordCalls(deps.now(), told, last?.account_id ?? null, last?.token ?? null);
   if (recorded.mail_due) sweepSoon(deps);
   return { created: outcomes.length, over: recorded.refill_over };
 };

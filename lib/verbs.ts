@@ -80,6 +80,8 @@ export type AgentSecrets = z.infer<typeof AgentSecrets>;
 /** How a create-call ended, as `record_calls` takes it. */
 export interface CallOutcome {
   call_id: string;
+  /** Of the fence that it passed: a direct call that went back may have passed another since. */
+  fence_token?: string;
   /** `accepted`: the provider has it. `refused`: never placed. `unknown`: no answer, or one that says nothing. */
   outcome: 'accepted' | 'refused' | 'unknown';
   provider_call_id?: string;

@@ -4,6 +4,8 @@ import { dispatch } from '../../lib/dial.ts';
 import type { CallOutcome, Verbs } from '../../lib/verbs.ts';
 
 const CALL = '00000000-0000-4000-8000-000000000001';
+/** Of the fence: what is recorded says through which one the call went. */
+const TOKEN = '00000000-0000-4000-8000-0000000000ff';
 const ACCOUNT = '00000000-0000-4000-8000-0000000000aa';
 const AGENT = '00000000-0000-4000-8000-0000000000bb';
 
@@ -58,7 +60,7 @@ const dialWith = async (slow: number) => {
     config: { secretsKey: '0'.repeat(64), publicUrl: 'https://ringleader.test', systemMaxConcurrentCalls: 10 },
     now: () => new Date(0),
     elapsedMs: () => elapsed,
-    newId: () => CALL,
+    newId: () => TOKEN,
     sleep: () => Promise.resolve(),
     verbs,
     providers: { bolna: { createCall: (_agent: unknown, call: { attempt_id: string }) => createCall(call) } },
@@ -74,5 +76,5 @@ test('a call is dialled only while what its fence saw is fresh; a worker that st
   expect(quick.recorded).toMatchObject([{ outcome: 'accepted' }]);
   const stalled = await dialWith(9_000);
   expect(stalled.created).toEqual([]);
-  expect(stalled.recorded).toMatchObject([{ call_id: CALL, outcome: 'refused', refusal: 'later' }]);
+  expect(stalled.recorded).toMatchObject([{ call_id: CALL, outcome: 'refused', refusal: 'later', fence_token: TOKEN }]);
 });

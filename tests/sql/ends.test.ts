@@ -51,6 +51,24 @@ describe('retries and ends', () => {
     expect(await engine.claim()).toHaveLength(1);
   });
 
+  test('a refusal that is recorded again, its answer lost, does not give back a direct call that somebody else is placing by then (class 8)', async () => {
+    const { account, agent } = await engine.account();
+    const id = randomUUID();
+    await verbs.requestDirectCall(account, now(), id, agent, phones(1)[0]!, null, {});
+    const [first, second] = [randomUUID(), randomUUID()];
+    expect(await engine.claim()).toHaveLength(1);
+    await verbs.fenceCalls(now(), first, [id]);
+    const later = { call_id: id, outcome: 'refused', refusal: 'later', retry_after_seconds: 1, fence_token: first } as const;
+    await verbs.recordCalls(now(), [later]);
+    expect(await verbs.getCall(account, now(), id)).toMatchObject({ status: 'waiting' });
+    engine.pass(1 / 60);
+    expect(await engine.claim()).toHaveLength(1);
+    expect((await verbs.fenceCalls(now(), second, [id])).go).toEqual([id]);
+    await verbs.recordCalls(now(), [later]);
+    expect(await verbs.getCall(account, now(), id)).toMatchObject({ status: 'placing' });
+    expect(await verbs.recordCalls(now(), [{ ...later, fence_token: second }])).toMatchObject({ released: 1 });
+  });
+
   test('a refused account pauses its agent instead of burning the list', async () => {
     const { owner, account, leads } = await running(3);
     const [call] = await engine.claim(1);
