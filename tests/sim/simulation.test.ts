@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 120_000 });
 /** Seeds that are always played; and what is played on, so many at a time, until every fault and every transition has occurred. */
 const SEEDS = 100;
 const MORE = 50;
-const MOST = 500;
+const MOST = 1000;
 
 let server: Server & { stop(): Promise<void> };
 beforeAll(async () => {
