@@ -87,6 +87,20 @@ export const readBytes = async (request: Request, limit: number): Promise<Uint8A
   return whole;
 };
 
+/** Bytes of a webhook: a transcript of an hour is below 1 MB, a bounce may quote the whole mail. */
+const WEBHOOK_LIMIT = 10 * 1_048_576;
+
+/** The text of a webhook as it was sent (and signed). @throws {Refusal} 413, 415 when compressed, 400 when it is no UTF-8 */
+export const readWebhook = async (request: Request): Promise<string> => {
+  refuseEncoded(request.headers);
+  const bytes = await readBytes(request, WEBHOOK_LIMIT);
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Refusal(400, 'validation', 'body: must be UTF-8', [{ field: 'body', rule: 'must be UTF-8' }]);
+  }
+};
+
 /** Text that Postgres cannot hold: NUL, or half of a surrogate pair. */
 const unstorable = (text: string): boolean => text.includes('\0') || !text.isWellFormed();
 

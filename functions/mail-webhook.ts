@@ -3,16 +3,20 @@ import * as z from 'zod';
 import { sameSecret } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
 import { withDb } from '../lib/db.ts';
-import { JSON_LIMIT, parseJson, readBytes, refuseEncoded, validate } from './input.ts';
+import { badBody, lenient, readJson, storableText } from '../lib/providers/facts.ts';
+import { readWebhook } from './input.ts';
 import { errorToResponse, unauthorized } from './respond.ts';
 import type { PlainRoute } from './route.ts';
 
-/** Postmark's bounce and spam-complaint webhooks (https://postmarkapp.com/developer/webhooks/bounce-webhook); the rest of the body is not ours. */
+/**
+ * Postmark's bounce and spam-complaint webhooks (https://postmarkapp.com/developer/webhooks/bounce-webhook). The rest of the body is not
+ * ours: it may quote a whole mail, with whatever characters stood in it. A field of an unexpected type says nothing.
+ */
 const Body = z.object({
-  RecordType: z.string().max(100),
-  Type: z.string().max(100).optional(),
-  Email: z.string().max(254).optional(),
-  Metadata: z.record(z.string(), z.string()).optional(),
+  RecordType: z.string(),
+  Type: lenient(z.string().max(100)),
+  Email: lenient(z.string()),
+  Metadata: lenient(z.object({ notification_id: lenient(z.uuid()) })),
 });
 
 /** What Postmark calls a bounce although the mail arrived, or may still: https://postmarkapp.com/developer/api/bounce-api#bounce-types */
@@ -42,17 +46,17 @@ const onMailEvent = async (invocation: Invocation, request: Request): Promise<Re
   const password = passwordOf(request.headers);
   if (config.postmarkWebhookSecret === undefined || password === undefined) throw unauthorized();
   if (!(await sameSecret(password, config.postmarkWebhookSecret))) throw unauthorized();
-  refuseEncoded(request.headers);
-  const body = validate(Body, parseJson(await readBytes(request, JSON_LIMIT)), 'body');
-  const id = z.uuid().safeParse(body.Metadata?.notification_id);
+  const { success, data: body } = Body.safeParse(readJson(await readWebhook(request)));
+  if (!success) throw badBody('must be JSON with a RecordType');
+  const id = body.Metadata?.notification_id;
   const bounced = body.RecordType === 'Bounce' && !NO_FAILURE.has(body.Type ?? '');
   const told = bounced || body.RecordType === 'SpamComplaint';
-  if (!told || !id.success || body.Email === undefined) return Response.json({ received: true, noted: false });
-  const problem = bounced ? `bounced: ${body.Type ?? 'unknown'}` : 'complained of as spam';
-  const email = body.Email;
+  if (!told || !id || !body.Email) return Response.json({ received: true, noted: false });
+  const problem = bounced ? `bounced: ${storableText(body.Type || 'unknown')}` : 'complained of as spam';
+  const email = storableText(body.Email);
   const noted = await withDb(invocation, (db) => {
     const deps = compose(invocation, db);
-    return deps.verbs.noteBounce(deps.now(), id.data, email, problem);
+    return deps.verbs.noteBounce(deps.now(), id, email, problem);
   });
   return Response.json({ received: true, noted });
 };

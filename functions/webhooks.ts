@@ -7,21 +7,8 @@ import { reportAbout } from '../lib/deps.ts';
 import { DbError, Misconfigured, Refusal } from '../lib/errors.ts';
 import { follow } from '../lib/follow.ts';
 import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
-import { readBytes, refuseEncoded } from './input.ts';
+import { readWebhook } from './input.ts';
 import { errorBody, errorToResponse, internalError, unauthorized } from './respond.ts';
-
-/** Bytes of a webhook: a transcript of an hour is below 1 MB. */
-const WEBHOOK_LIMIT = 10 * 1_048_576;
-
-const textOf = async (request: Request): Promise<string> => {
-  refuseEncoded(request.headers);
-  const bytes = await readBytes(request, WEBHOOK_LIMIT);
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new Refusal(400, 'validation', 'body: must be UTF-8', [{ field: 'body', rule: 'must be UTF-8' }]);
-  }
-};
 
 /**
  * The key in the address carries the account and the agent under a signature of ours, so a forged address costs no query.
@@ -39,7 +26,7 @@ export const onWebhook = async (
     if (owner === null || name === undefined) throw unauthorized();
     report = reportAbout(report, { provider: name, account_id: owner.accountId, agent_id: owner.agentId });
     await invocation.wake();
-    const received = { headers: request.headers, url: request.url, body: await textOf(request) };
+    const received = { headers: request.headers, url: request.url, body: await readWebhook(request) };
     const own = { ...invocation, report };
     const applied = await withDb(own, async (db) => {
       const deps = compose(own, db);

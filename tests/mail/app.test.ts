@@ -209,6 +209,34 @@ test('a bounce or a complaint marks the address and is shown; what is no failure
     ],
     [{ RecordType: 'Bounce', Type: 'HardBounce', Email: 'owner@example.com', Metadata }, 200, 'bounced: HardBounce'],
     [{ RecordType: 'SpamComplaint', Type: 'SpamComplaint', Email: 'owner@example.com', Metadata }, 200, 'complained of as spam'],
+    // Whatever else a bounce tells or quotes, it is ours by its metadata; a refusal would only have it sent again.
+    [{ RecordType: 'Bounce', Type: null, Email: 'owner@example.com', Metadata }, 200, 'bounced: unknown'],
+    [{ RecordType: 'Open', Type: 7, Email: null, Metadata: null }, 200, 'bounced: unknown'],
+    [{ RecordType: 'Bounce', Type: 'Blocked', Email: 'a\u0000b@example.com', Metadata }, 200, 'bounced: unknown'],
+    [
+      {
+        RecordType: 'Bounce',
+        Type: 'Blocked',
+        Email: 'owner@example.com',
+        Metadata,
+        Content: 'Subject: \u0000 \ud800',
+        Headers: { a: [] },
+      },
+      200,
+      'bounced: Blocked',
+    ],
+    [
+      { RecordType: 'Bounce', Type: 'MessageTooLarge', Email: 'owner@example.com', Metadata, Content: 'x'.repeat(3_000_000) },
+      200,
+      'bounced: MessageTooLarge',
+    ],
+    [
+      { RecordType: 'SpamComplaint', Email: 'owner@example.com', Metadata: { ...Metadata, other: 7 } },
+      200,
+      'complained of as spam',
+    ],
+    [{ Type: 'HardBounce', Email: 'owner@example.com', Metadata }, 400, 'complained of as spam'],
+    [['Bounce'], 400, 'complained of as spam'],
   ];
   expect((await hook(table[4]![0], basic('wrong'))).status).toBe(401);
   expect((await hook(table[4]![0], '')).status).toBe(401);
@@ -216,7 +244,7 @@ test('a bounce or a complaint marks the address and is shown; what is no failure
     expect((await hook(body)).status).toBe(status);
     expect(await get('/v1/status'), JSON.stringify(body)).toMatchObject({ email_problem: problem });
   }
-  expect(table).toHaveLength(6);
+  expect(table).toHaveLength(14);
   const { data } = await get<{ data: { status: string; reason: string | null }[] }>('/v1/notifications');
   expect(data).toContainEqual(expect.objectContaining({ status: 'sent', reason: 'complained of as spam' }));
 });
