@@ -124,12 +124,14 @@ const followMail = async ({ stack, say, stopped }: DemoOptions, id: string): Pro
 };
 
 /**
- * Runs the demo to its end, or goes on with the one that the last start left unfinished.
+ * Runs the demo to its end, or goes on with the one that the last start left unfinished, unless another list is given.
  * @throws {ApiError} what the API would not do
  */
 export const runDemo = async (options: DemoOptions): Promise<void> => {
   const { stack, say } = options;
-  const left = await unfinished(stack);
+  const found = await unfinished(stack);
+  // Whoever names another list wants that one called; what is unfinished goes on beside it as any campaign does.
+  const left = options.csv === undefined || options.csv === found?.csv ? found : undefined;
   const csv = left?.csv ?? options.csv ?? EXAMPLE;
   const campaign = left?.campaign ?? (await create(stack, csv));
   say(left ? `Going on with the unfinished campaign “${campaign.name}”.` : `Campaign “${campaign.name}” made.`);
