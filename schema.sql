@@ -1154,7 +1154,8 @@ begin
   select * into c from ringleader.call_heads x where x.account_id = p_account and x.id = ringleader.nth_id(p_agent, v_provider_call) for no key update;
   if v_call is not null then
     insert into ringleader.open_calls (call_id, account_id, campaign_id, phone, slot) values (c.id, p_account, c.campaign_id, c.phone, false);
-    insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (p_account, v_provider_call, c.provider, c.id);
+    insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (p_account, v_provider_call, c.provider, c.id)
+    on conflict do nothing;
   end if;
   return c;
 end $$;
@@ -2148,6 +2149,8 @@ begin
   end if;
   update ringleader.notifications n set status = 'skipped', reason = 'the campaign was deleted first', next_attempt_at = null
   where n.campaign_id = p_id and n.status = 'pending';
+  -- Imports first: one that is adding leads at this moment is waited for, and adds no more.
+  delete from ringleader.imports i where i.campaign_id = p_id;
   delete from ringleader.call_events e using ringleader.calls c where c.campaign_id = p_id and e.call_id = c.id;
   delete from ringleader.call_results r using ringleader.calls c where c.campaign_id = p_id and r.call_id = c.id;
   delete from ringleader.provider_calls p using ringleader.calls c where c.campaign_id = p_id and p.account_id = p_account and p.provider_call_id = c.provider_call_id and p.call_id = c.id;
@@ -2155,7 +2158,6 @@ begin
   delete from ringleader.calls c where c.campaign_id = p_id;
   delete from ringleader.leads l where l.campaign_id = p_id;
   delete from ringleader.import_errors e where e.campaign_id = p_id;
-  delete from ringleader.imports i where i.campaign_id = p_id;
   delete from ringleader.campaign_zones z where z.campaign_id = p_id;
   delete from ringleader.campaigns x where x.id = p_id;
   return 'true';

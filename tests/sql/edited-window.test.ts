@@ -99,6 +99,26 @@ test('a lane that is made while its window is edited is claimed by the edited wi
   expect((await engine.claim()).map((call) => call.timezone)).toEqual([null, 'Europe/Lisbon']);
 });
 
+test('a campaign that is deleted while leads are added to it leaves none of them behind', async () => {
+  const owner = await engine.account();
+  const campaign = await engine.campaign(owner, { window: AFTERNOON });
+  const importId = randomUUID();
+  await verbs.beginImport(owner.account, now(), importId, campaign);
+  const rows = [{ id: randomUUID(), row: 1, phone: phones(1)[0], variables: {} }];
+  const args = [owner.account, now(), importId, campaign, JSON.stringify(rows), '[]'];
+  let deleted: Promise<boolean> | undefined;
+  await during(
+    (client) => client.query('select ringleader.import_leads($1, $2, $3, $4, $5, $6)', args),
+    async () => {
+      deleted = verbs.deleteCampaign(owner.account, now(), campaign);
+      const waiting = 'select count(*)::int as n from pg_locks where not granted';
+      await expect.poll(async () => (await db.pool.query<{ n: number }>(waiting)).rows[0]!.n, { timeout: 30_000 }).toBe(1);
+    },
+  );
+  expect(await deleted).toBe(true);
+  expect((await db.pool.query('select from ringleader.leads')).rowCount).toBe(0);
+});
+
 test('a window that was edited shut while a claim held its lane reserves nobody any more', async () => {
   const { account, campaign } = await started(MORNING, 2);
   engine.pass(24 * 60);

@@ -130,6 +130,18 @@ describe('a lead that calls back', () => {
       ...more,
     });
 
+  test('is recorded for each of two agents that are told of the same call', async () => {
+    const owner = await engine.account();
+    await running(owner, [PHONE]);
+    const agent = randomUUID();
+    const bea = { id: agent, name: 'Bea', provider: 'bolna', provider_agent_id: 'agent-2', from_number: null } as const;
+    const secrets = { credentials_sealed: 'sealed', webhook_secrets_sealed: null, analysis_mapping: null };
+    await verbs.createAgent(owner.account, now(), { ...bea, ...secrets });
+    const told = [await inbound(owner, 'ringing'), await inbound({ ...owner, agent }, 'ringing')];
+    expect(told).toMatchObject([{ fate: 'applied' }, { fate: 'applied' }]);
+    expect(await inbound({ ...owner, agent }, 'completed')).toMatchObject({ fate: 'applied' });
+  });
+
   test('is reached, its pending attempts are canceled in every campaign, and what that completes is complete', async () => {
     const owner = await engine.account();
     const first = await running(owner, [PHONE], { retry: { no_answer_minutes: 60 } });
