@@ -122,8 +122,8 @@ const factOf = (execution: Execution, mapping: ProviderAgent['analysis_mapping']
 };
 
 const messageOf = (answer: HttpAnswer): string => {
-  const parsed = z.object({ message: z.string().optional(), detail: z.string().optional() }).safeParse(answer.json);
-  return parsed.success ? (parsed.data.message ?? parsed.data.detail ?? '') : '';
+  const { data } = z.object({ message: lenient(z.string()), detail: lenient(z.string()) }).safeParse(answer.json);
+  return data?.message ?? data?.detail ?? '';
 };
 
 /** What a refused create-call means for the lead and for the agent. */

@@ -158,12 +158,17 @@ const judged = (answer: HttpAnswer, message: string): Outcome => {
   return refused(says(/to_number|'To'|invalid.{0,20}number/i) ? 'invalid' : 'other', answer, message);
 };
 
-/** 200 with `success: false` is a refusal too. */
+/** 200 with `success: false` is a refusal too, unless a call exists at the carrier all the same. */
 const accepted = (json: unknown, answer: HttpAnswer): string | Outcome | undefined => {
   const said = z
-    .object({ success: z.boolean(), message: z.string().catch(''), conversation_id: lenient(ProviderId) })
+    .object({
+      success: z.boolean(),
+      message: z.string().catch(''),
+      conversation_id: lenient(ProviderId),
+      callSid: lenient(z.string()),
+    })
     .safeParse(json);
-  if (!said.success) return undefined;
+  if (!said.success || (!said.data.success && said.data.callSid)) return undefined;
   return said.data.success ? (said.data.conversation_id ?? undefined) : judged(answer, said.data.message);
 };
 
