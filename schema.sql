@@ -2095,9 +2095,17 @@ begin
   if c ? 'ends_at' then k.ends_at := (c ->> 'ends_at')::timestamptz; end if;
   k.hot_score := coalesce((c ->> 'hot_score')::int, k.hot_score);
   k.warm_score := coalesce((c ->> 'warm_score')::int, k.warm_score);
+  if k.ends_at <= k.starts_at and not c ? 'ends_at' then
+    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'starts_at: must be before ends_at',
+      'details', jsonb_build_array(jsonb_build_object('field', 'starts_at', 'rule', 'must be before ends_at'))));
+  end if;
   if k.ends_at <= k.starts_at or (c ? 'ends_at' and k.ends_at <= p_now) then
     return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'ends_at: must be after starts_at and lie ahead',
       'details', jsonb_build_array(jsonb_build_object('field', 'ends_at', 'rule', 'must be after starts_at and lie ahead'))));
+  end if;
+  if k.hot_score < k.warm_score and not c ? 'hot_score' then
+    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'warm_score: must not be above hot_score',
+      'details', jsonb_build_array(jsonb_build_object('field', 'warm_score', 'rule', 'must not be above hot_score'))));
   end if;
   if k.hot_score < k.warm_score then
     return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'hot_score: must not be below warm_score',

@@ -3,6 +3,7 @@ import { agentBody, call, campaignBody, codeOf, createCampaign, createTenant, fi
 
 const tenant = await createTenant('Bad input');
 const draft = await createCampaign(tenant);
+const ending = await createCampaign(tenant, { ends_at: '2030-01-01T00:00:00Z' });
 const accounts = '/v1/accounts';
 const account = (more: object): object => ({ name: 'Acme', email: 'a@example.com', ...more });
 const campaign = (more: object): object => campaignBody(tenant.agent, more);
@@ -90,6 +91,8 @@ const TABLE: readonly [key: 'tenant' | 'admin', method: string, path: string, bo
   ['tenant', 'PATCH', `/v1/campaigns/${draft}`, { status: 'completed' }, 'status'],
   ['tenant', 'PATCH', `/v1/campaigns/${draft}`, { account_id: tenant.account }, 'account_id'],
   ['tenant', 'PATCH', `/v1/campaigns/${draft}`, { hot_score: 10 }, 'hot_score'],
+  ['tenant', 'PATCH', `/v1/campaigns/${draft}`, { warm_score: 71 }, 'warm_score'],
+  ['tenant', 'PATCH', `/v1/campaigns/${ending}`, { starts_at: '2030-01-02T00:00:00Z' }, 'starts_at'],
   ['tenant', 'POST', `/v1/campaigns/${draft}/start`, { now: true }, 'now'],
   ['tenant', 'POST', `/v1/campaigns/${draft}/leads`, {}, 'leads'],
   ['tenant', 'POST', `/v1/campaigns/${draft}/leads`, { leads: [] }, 'leads'],
@@ -141,7 +144,7 @@ describe('bad input names the field and the rule, and writes nothing', () => {
   });
 
   test('the table was run whole', () => {
-    expect(TABLE.length).toBe(95);
+    expect(TABLE.length).toBe(97);
   });
 
   test('and nothing of it was kept', async () => {
@@ -151,6 +154,7 @@ describe('bad input names the field and the rule, and writes nothing', () => {
       '/v1/campaigns',
     );
     expect(campaigns.body.data.map(({ id, status, hot_score }) => ({ id, status, hot_score }))).toEqual([
+      { id: ending, status: 'draft', hot_score: 70 },
       { id: draft, status: 'draft', hot_score: 70 },
     ]);
     const leads = await call<{ data: unknown[] }>(tenant.key, 'GET', `/v1/campaigns/${draft}/leads`);
