@@ -88,7 +88,7 @@ const attemptIdOf = (execution: Execution): string | undefined => {
 
 /** Whoever called the agent; undefined for a call of ours, null when the number is withheld. */
 const callerOf = ({ telephony_data: line, user_number }: Execution) =>
-  line?.call_type === 'inbound' ? inboundFrom(user_number ?? line.from_number) : undefined;
+  line?.call_type === 'inbound' ? inboundFrom(user_number || line.from_number) : undefined;
 
 const factOf = (execution: Execution, mapping: ProviderAgent['analysis_mapping'], source: CallFact['source']): CallFact => {
   const { status, telephony_data: line } = execution;
@@ -115,7 +115,7 @@ const factOf = (execution: Execution, mapping: ProviderAgent['analysis_mapping']
     cost: final && typeof execution.total_cost === 'number' ? execution.total_cost / 100 : undefined,
     transcript: final ? execution.transcript : undefined,
     recording_url: final ? line?.recording_url : undefined,
-    reason: final ? (execution.error_message ?? line?.hangup_reason) : undefined,
+    reason: final ? execution.error_message || line?.hangup_reason : undefined,
     // `completed` means that post-processing is done: what is not there now never comes.
     analysis: status === 'completed' ? analysisOf(execution.extracted_data, mapping) : undefined,
   });

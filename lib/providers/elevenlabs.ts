@@ -264,7 +264,7 @@ export const elevenlabs = (baseUrl: string): Provider => {
           status: told(FAILURES, why) ?? 'failed',
           line_free: true,
           ended_at: seconds(event_timestamp),
-          reason: metadata?.body?.error_reason ?? (code ? `${why ?? 'unknown'} (SIP ${code})` : why),
+          reason: metadata?.body?.error_reason || (code ? `${why ?? 'unknown'} (SIP ${code})` : why),
           analysis: { state: 'absent' },
           payload: request.body,
         });

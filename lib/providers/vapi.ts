@@ -119,8 +119,8 @@ const resultsOf = (said: Pick<Call, keyof typeof Results>, mapping: ProviderAgen
     ended_at: ended,
     duration_seconds: said.durationSeconds ?? secondsBetween(started, ended),
     cost: said.cost,
-    transcript: said.artifact?.transcript ?? said.transcript,
-    recording_url: said.artifact?.recordingUrl ?? said.recordingUrl,
+    transcript: said.artifact?.transcript || said.transcript,
+    recording_url: said.artifact?.recordingUrl || said.recordingUrl,
     reason: said.endedReason,
     ...meaningOf(said.endedReason),
     // The report is the last word. A call that was read may still be processed until it has an analysis.
@@ -255,7 +255,8 @@ export const vapi = (baseUrl: string): Provider => {
       const isReport = type === 'end-of-call-report';
       // Others are chatter: `hang` says that the assistant is slow, not that somebody hung up.
       if (!isReport && type !== 'status-update') return null;
-      const caller = call?.type === 'inboundPhoneCall' ? inboundFrom((message.customer ?? call.customer)?.number) : undefined;
+      const caller =
+        call?.type === 'inboundPhoneCall' ? inboundFrom(message.customer?.number || call.customer?.number) : undefined;
       if (caller === null) return null;
       const word = isReport ? 'ended' : status;
       if (!call || !word) throw badBody('must name a call, and its status');
