@@ -804,6 +804,13 @@ begin
   return true;
 end $$;
 
+-- The same for upkeep, which holds a lot and so must wait for nobody: a campaign that somebody has at this moment is left to him, or to the next tick.
+create function ringleader.complete_if_free(p_account uuid, p_campaign uuid, p_now timestamptz) returns boolean language plpgsql as $$
+begin
+  perform 1 from ringleader.campaigns c where c.account_id = p_account and c.id = p_campaign for update skip locked;
+  return found and ringleader.complete_if_done(p_account, p_campaign, p_now);
+end $$;
+
 -- Gives a reservation back undialled: the lead waits again and no attempt is counted. True when that completed the campaign.
 create function ringleader.give_back(p_call uuid, p_reason text, p_again_at timestamptz, p_now timestamptz) returns boolean language plpgsql as $$
 declare c ringleader.calls; l ringleader.leads; v_status text; k ringleader.campaigns; v_paused text;
@@ -995,7 +1002,7 @@ begin
       and not exists (select from ringleader.open_calls o where o.account_id = k.account_id and o.campaign_id = k.id)
       and exists (select from ringleader.leads l where l.campaign_id = k.id) order by k.id limit 100 loop
     begin
-      if ringleader.complete_if_done(r.account_id, r.id, p_now) then done := done + 1; end if;
+      if ringleader.complete_if_free(r.account_id, r.id, p_now) then done := done + 1; end if;
     exception when others then failed := failed || ringleader.failure('complete', r.id, sqlstate);
     end;
   end loop;
@@ -1689,7 +1696,7 @@ begin
            where k.settled_at is null and k.status <> 'draft' and (k.ends_at <= p_now or k.status = 'canceled') order by k.id limit 200 loop
     begin
       v_n := ringleader.close_leads(r.id, case when r.status = 'canceled' then 'canceled' else 'expired' end);
-      if ringleader.complete_if_done(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
+      if ringleader.complete_if_free(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
       v_expired := v_expired + v_n;
     exception when others then v_failed := v_failed || ringleader.failure('close_campaign', r.id, sqlstate);
     end;
@@ -2163,6 +2170,7 @@ begin
   delete from ringleader.call_results r using ringleader.calls c where c.campaign_id = p_id and r.call_id = c.id;
   delete from ringleader.provider_calls p using ringleader.calls c where c.campaign_id = p_id and p.account_id = p_account and p.provider_call_id = c.provider_call_id and p.call_id = c.id;
   delete from ringleader.failed_calls f where f.campaign_id = p_id;
+  delete from ringleader.open_calls o where o.account_id = p_account and o.campaign_id = p_id; -- of somebody who calls back just now
   delete from ringleader.calls c where c.campaign_id = p_id;
   delete from ringleader.leads l where l.campaign_id = p_id;
   delete from ringleader.import_errors e where e.campaign_id = p_id;

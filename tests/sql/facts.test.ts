@@ -130,6 +130,20 @@ describe('a lead that calls back', () => {
       ...more,
     });
 
+  test('is another lead’s when the campaign of the first is deleted meanwhile, and nothing of the first is left', async () => {
+    const owner = await engine.account();
+    const older = await running(owner, [PHONE]);
+    const newer = await running(owner, [PHONE]);
+    const [dialled] = await engine.place();
+    await engine.tell(owner, dialled!.call_id, 'completed', scored(10));
+    const [over, other] = dialled!.campaign_id === older.campaign ? [older, newer] : [newer, older];
+    expect(await inbound(owner, 'ringing')).toMatchObject({ fate: 'applied' });
+    expect(await verbs.deleteCampaign(owner.account, now(), over.campaign)).toBe(true);
+    expect((await db.pool.query('select from ringleader.open_calls')).rowCount).toBe(0);
+    expect(await inbound(owner, 'in_progress')).toMatchObject({ fate: 'applied' });
+    expect(await leadOf(owner.account, other.leads[0]!)).toMatchObject({ status: 'reached' });
+  });
+
   test('is recorded for each of two agents that are told of the same call', async () => {
     const owner = await engine.account();
     await running(owner, [PHONE]);

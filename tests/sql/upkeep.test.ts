@@ -60,6 +60,23 @@ describe('the tick: what fails for one never touches the next', () => {
     await mend();
   });
 
+  test('a campaign that somebody has at that moment is left to the next tick: upkeep, which holds a lot, waits for nobody', async () => {
+    const hour = { ends_at: new Date(now().getTime() + 3_600_000).toISOString() };
+    const [held] = [await running(1, hour), await running(1, hour)];
+    engine.pass(60);
+    const client = await db.pool.connect();
+    try {
+      await client.query('begin');
+      await client.query('select from ringleader.campaigns where id = $1 for update', [held!.campaign]);
+      expect(await verbs.tick(now(), 16)).toMatchObject({ expired_leads: 2, completed: 1, failed: [] });
+      expect(await verbs.sweepNotifications(now(), randomUUID(), 10, [])).toMatchObject({ completed: 0 });
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+    expect(await verbs.tick(now(), 16)).toMatchObject({ completed: 1, failed: [] });
+  });
+
   test('a campaign whose silence cannot be told keeps no other from being told, nor any mail from being sent', async () => {
     const all = [await running(1), await running(1), await running(1)];
     const [broken, ...sound] = [...all].sort((a, b) => (a.campaign < b.campaign ? -1 : 1));
