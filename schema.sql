@@ -1472,8 +1472,8 @@ create function ringleader.next_pace_at(p_now timestamptz, p_account uuid) retur
     where z.next_due_at <= p_now and z.opens_at <= p_now and z.closes_at > p_now and k.status = 'active' and (p_account is null or k.account_id = p_account)
       and (a.calls_per_second is not null or k.calls_per_second is not null) and g.paused_reason is null and g.hold_until <= p_now
     union all
-    select a.pace_at from ringleader.accounts a where a.calls_per_second is not null and a.pace_at > p_now and (p_account is null or a.id = p_account)
-      and exists (select from ringleader.calls c where c.account_id = a.id and c.status = 'waiting' and c.due_at <= p_now)) w
+    select a.pace_at from ringleader.calls c join ringleader.accounts a on a.id = c.account_id
+    where c.status = 'waiting' and c.due_at <= p_now and a.calls_per_second is not null and (p_account is null or c.account_id = p_account)) w
   where w.at > p_now
 $$;
 
