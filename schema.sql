@@ -853,7 +853,7 @@ declare v_again timestamptz := p_now + interval '30 seconds'; v_done boolean;
 begin
   update ringleader.agents g set hold_until = greatest(g.hold_until, v_again) where g.id = c.agent_id;
   v_done := ringleader.give_back(c.id, p_fact ->> 'reason', v_again, p_now);
-  update ringleader.calls x set status = p_status, ended_at = coalesce((p_fact ->> 'ended_at')::timestamptz, p_now), released_at = coalesce(c.released_at, p_now),
+  update ringleader.calls x set status = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), released_at = coalesce(c.released_at, p_now),
     placed_at = coalesce(x.placed_at, p_now) where x.id = c.id;
   return v_done;
 end $$;
@@ -1068,9 +1068,9 @@ end $$;
 -- p_told: a provider ended it, so it was placed; p_waits: its analysis is waited for.
 create function ringleader.close_call(c ringleader.call_heads, p_disposition text, p_reason text, p_ended_at timestamptz, p_told boolean, p_waits boolean, p_invalid boolean, p_now timestamptz)
 returns boolean language plpgsql as $$
-declare v_waits boolean;
+declare v_waits boolean; v_ended_at timestamptz := least(p_ended_at, p_now); -- a provider's clock may be ahead of ours: nothing has ended yet to come
 begin
-  update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = coalesce(p_ended_at, p_now), due_at = null,
+  update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = v_ended_at, due_at = null,
     released_at = coalesce(x.released_at, p_now), placed_at = case when p_told then coalesce(x.placed_at, p_now) else x.placed_at end, lease_until = null, look_at = null
   where x.id = c.id;
   if p_waits then
@@ -1081,7 +1081,7 @@ begin
   if c.lead_id is null then return false; end if;
   v_waits := ringleader.settle_lead(c, p_disposition, c.status = 'unknown', p_invalid, p_now);
   if p_disposition in ('failed', 'unknown') then
-    insert into ringleader.failed_calls (call_id, account_id, campaign_id, ended_at) values (c.id, c.account_id, c.campaign_id, coalesce(p_ended_at, p_now))
+    insert into ringleader.failed_calls (call_id, account_id, campaign_id, ended_at) values (c.id, c.account_id, c.campaign_id, v_ended_at)
     on conflict (call_id) do update set ended_at = excluded.ended_at;
     if not v_waits and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now) then return true; end if;
     -- What is complete need not be paused.

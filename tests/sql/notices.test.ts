@@ -61,11 +61,13 @@ describe('hot leads while the campaign runs', () => {
 });
 
 describe('the breaker', () => {
-  const fail = async (n: number, of: number) => {
+  /** `ahead`: how many minutes the provider's clock is ahead of ours. */
+  const fail = async (n: number, of: number, ahead = 0) => {
     const scene = await running(60);
     const calls = await engine.place(of);
+    const ended_at = new Date(now().getTime() + ahead * 60_000).toISOString();
     for (const [i, call] of calls.entries()) {
-      await engine.tell(scene.owner, call.call_id, i < of - n ? 'completed' : 'failed', { reason: 'no route' });
+      await engine.tell(scene.owner, call.call_id, i < of - n ? 'completed' : 'failed', { reason: 'no route', ended_at });
     }
     return scene;
   };
@@ -89,8 +91,11 @@ describe('the breaker', () => {
     expect(await verbs.getCampaign(few.account, now(), few.campaign)).toMatchObject({ status: 'active' });
   });
 
-  test('the mail of a pause names the calls that failed, the latest first, with their reasons', async () => {
-    const { account } = await fail(12, 22);
+  test.each([
+    ['with ours', 0],
+    ['ahead of ours', 5],
+  ])('the mail of a pause names the calls that failed, the latest first, with their reasons: a clock %s', async (_, ahead) => {
+    const { account } = await fail(12, 22, ahead);
     const [mail] = (await taken()).filter((one) => one.type === 'campaign_paused');
     const data = (await verbs.noticeData(account, now(), mail.id))!;
     expect(data.failed_calls).toHaveLength(10);
@@ -117,8 +122,11 @@ describe('the breaker', () => {
     expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'active' });
   });
 
-  test('what failed before a person resumed the campaign does not count again', async () => {
-    const { owner, account, campaign } = await fail(10, 20);
+  test.each([
+    ['with ours', 0],
+    ['ahead of ours', 5],
+  ])('what failed before a person resumed the campaign does not count again: a clock %s', async (_, ahead) => {
+    const { owner, account, campaign } = await fail(10, 20, ahead);
     engine.pass(1);
     await verbs.resumeCampaign(account, now(), campaign);
     const [call] = await engine.place(1);
