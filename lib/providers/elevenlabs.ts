@@ -233,11 +233,14 @@ export const elevenlabs = (baseUrl: string): Provider => {
       reading(async () => {
         const query = new URLSearchParams({ user_id: attempt_id, agent_id: agent.provider_agent_id, page_size: '10' });
         const answer = await get(agent, `${conversations}?${query.toString()}`);
-        const parsed = z.object({ conversations: z.array(z.object({ conversation_id: ProviderId })) }).safeParse(answer.json);
+        const parsed = z
+          .object({ conversations: z.array(lenient(z.object({ conversation_id: ProviderId }))) })
+          .safeParse(answer.json);
         if (answer.status !== 200 || !parsed.success) return { state: 'failed', reason: `answered ${answer.status}` };
         // The entries of the list do not repeat the user id: the conversation itself must bear it out.
-        for (const { conversation_id } of parsed.data.conversations) {
-          const found = await read(agent, conversation_id);
+        for (const entry of parsed.data.conversations) {
+          if (!entry) continue;
+          const found = await read(agent, entry.conversation_id);
           if (found.state !== 'found' || found.fact.attempt_id === attempt_id) return found;
         }
         return { state: 'missing' };

@@ -377,6 +377,8 @@ describe.each(PROVIDERS)('%s: reads', (name) => {
       });
     among([older, own]);
     expect(await api.provider.findCall(agent, LOST)).toMatchObject({ state: 'found', fact: { provider_call_id: 'call-1' } });
+    among([{ strange: true }, own]);
+    expect(await api.provider.findCall(agent, LOST)).toMatchObject({ state: 'found', fact: { provider_call_id: 'call-1' } });
     among([older]);
     expect(await api.provider.findCall(agent, LOST)).toEqual({ state: 'missing' });
     among([]);
