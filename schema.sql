@@ -927,7 +927,9 @@ begin
   -- One at a time, so that two hot leads of one moment share a mail.
   perform 1 from ringleader.campaigns k where k.id = p_campaign and k.settled_at is null for no key update;
   if not found then return; end if;
-  select n.id into v_id from ringleader.notifications n where n.campaign_id = p_campaign and n.type = 'hot_lead' and n.status = 'pending' and n.attempts = 0 limit 1;
+  -- Locked: one that a sweep is taking may be composed before this lead can be seen in it.
+  select n.id into v_id from ringleader.notifications n where n.campaign_id = p_campaign and n.type = 'hot_lead' and n.status = 'pending' and n.attempts = 0 limit 1
+  for no key update;
   if v_id is null then
     select greatest(p_now, max(n.created_at) + interval '15 minutes') into v_at from ringleader.notifications n where n.campaign_id = p_campaign and n.type = 'hot_lead';
     v_id := ringleader.owe_mail(p_account, 'hot_lead', p_campaign, p_lead::text, null, coalesce(v_at, p_now), coalesce(v_at, p_now));

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, describe, expect, test } from 'vitest';
+import { Client } from 'pg';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones, scored } from '../support/engine.ts';
 
@@ -49,6 +50,37 @@ describe('hot leads while the campaign runs', () => {
     const [mail, ...more] = await taken();
     expect(more).toEqual([]);
     expect((await verbs.noticeData(account, now(), mail.id))!.hot_leads).toHaveLength(2);
+  });
+
+  test('a lead that becomes hot while the mail is being taken is told in the next, not in one that has gone without it', async () => {
+    const { owner, account, leads } = await running(3);
+    const calls = await engine.place();
+    await engine.tell(owner, calls[0].call_id, 'completed', scored(90));
+    const sweeper = new Client({ connectionString: db.appUrl });
+    await sweeper.connect();
+    try {
+      await sweeper.query('begin');
+      const { rows } = await sweeper.query<{ mails: { taken: { id: string }[] } }>(
+        'select ringleader.sweep_notifications($1, $2, 1, $3) as mails',
+        [now(), randomUUID(), '[]'],
+      );
+      let over = false;
+      const second = engine.tell(owner, calls[1].call_id, 'completed', scored(80)).finally(() => (over = true));
+      await vi.waitUntil(async () => {
+        const sql = "select from pg_stat_activity where datname = $1 and wait_event_type = 'Lock' and query like '%apply_fact%'";
+        return over || (await db.pool.query(sql, [db.name])).rowCount === 1;
+      });
+      await sweeper.query('commit');
+      await second;
+      const told = await verbs.noticeData(account, now(), rows[0].mails.taken[0].id);
+      expect(told!.hot_leads.map((lead) => lead.score)).toEqual([90]);
+      engine.pass(15);
+      const [next] = await taken();
+      const digest = await verbs.noticeData(account, now(), next.id);
+      expect(digest!.hot_leads.map((lead) => lead.lead_id)).toEqual([leads[1]]);
+    } finally {
+      await sweeper.end();
+    }
   });
 
   test('those not told of when the campaign completes are left to its summary', async () => {
