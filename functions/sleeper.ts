@@ -106,13 +106,22 @@ export const openSleep = (namespace: SleeperNamespace): Sleep => {
   };
 };
 
-/** Wakes the tick, once per invocation; a store that cannot be reached is reported and stops nothing. */
+/**
+ * Wakes the tick for what an invocation writes: once, again when it lasts so long that the tick may have looked meanwhile, and again
+ * after a store that could not be reached, which is reported and stops nothing.
+ */
 export const waker = (store: Sleep | undefined, now: () => Date, report: Invocation['report']): (() => Promise<void>) => {
-  let woken: Promise<void> | undefined;
-  return () =>
-    (woken ??= (store?.wake(now()) ?? Promise.resolve()).catch((error: unknown) =>
-      report('background_task_failed', error, { task: 'wake' }),
-    ));
+  let woken: { at: number; done: Promise<void> } | undefined;
+  return () => {
+    const at = now().getTime();
+    if (woken !== undefined && at - woken.at < WRITING_MS / 2) return woken.done;
+    const done = (store?.wake(new Date(at)) ?? Promise.resolve()).catch((error: unknown) => {
+      woken = undefined;
+      report('background_task_failed', error, { task: 'wake' });
+    });
+    woken = { at, done };
+    return done;
+  };
 };
 
 /** Leaves work to the next tick; a store that cannot be reached is reported, and the tick finds that work when it next looks by itself. */

@@ -20,7 +20,7 @@ export interface Invocation {
   /** Waits so many milliseconds of {@link Invocation.now}'s clock. */
   sleep(ms: number): Promise<void>;
   report: Report;
-  /** Makes sure that a tick looks at what this invocation is about to write; asked again, it answers at once. */
+  /** Makes sure that a tick looks at what this invocation is about to write; asked again within its time, it answers at once. */
   wake(): Promise<void>;
   /** Makes sure that the next tick looks. */
   handOver(): Promise<void>;

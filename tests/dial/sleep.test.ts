@@ -76,6 +76,28 @@ describe('the bounds of sleep', () => {
     expect(await fire(after(MINUTE))).toBe(true);
   });
 
+  test('an invocation that outlasts its wake wakes again: what it wrote after the tick had looked is not slept over', async () => {
+    const { sleep, fire, report } = store();
+    let now = START;
+    const wake = waker(sleep, () => now, report);
+    await wake();
+    expect(await fire(after(2 * MINUTE), null)).toBe(true);
+    now = after(5 * MINUTE); // a long list has been read; a campaign has ended with its last rows
+    await wake();
+    expect(await fire(after(7 * MINUTE))).toBe(true);
+  });
+
+  test('a wake that did not reach the store is made up for by the next of its invocation', async () => {
+    const { sleep, fire, report, state } = store();
+    await fire(START);
+    const wake = waker(sleep, () => after(MINUTE), report);
+    state.down = true;
+    await wake();
+    state.down = false;
+    await wake();
+    expect(await fire(after(3 * MINUTE))).toBe(true);
+  });
+
   test('a store that cannot be reached is reported, and the tick works rather than sleeps', async () => {
     const { sleep, fire, report, reports, state } = store();
     await fire(START);
