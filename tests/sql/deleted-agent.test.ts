@@ -1,15 +1,16 @@
 /** From the moment at which an agent is deleted, nobody is dialled in its name. */
 import { randomUUID } from 'node:crypto';
-import { Client } from 'pg';
 import { afterEach, expect, test } from 'vitest';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
 import { lookUp, type Owner } from './look-up.ts';
+import { twoSessions } from './two-sessions.ts';
 
 const db = await testDatabase();
 const engine = createEngine(db);
 const { verbs, now } = engine;
 const { leadOf, running } = lookUp(engine);
+const { during, blocked } = twoSessions(db);
 afterEach(() => engine.reset());
 
 const [PHONE, OTHER] = phones(2);
@@ -56,42 +57,30 @@ test('a campaign that is given it at that moment keeps it: it is in use', async 
   const owner = await engine.account();
   const agent = await anotherAgent(owner);
   const { campaign } = await running(owner, [PHONE]);
-  const client = new Client({ connectionString: db.appUrl });
-  await client.connect();
-  try {
-    await client.query('begin');
-    await client.query('select ringleader.update_campaign($1, $2, $3, $4)', [
-      owner.account,
-      now(),
-      campaign,
-      { agent_id: agent },
-    ]);
-    const deleted = expect(verbs.deleteAgent(owner.account, now(), agent)).rejects.toMatchObject({ code: 'agent_in_use' });
-    const waiting = 'select count(*)::int as n from pg_locks where not granted';
-    await expect.poll(async () => (await db.pool.query<{ n: number }>(waiting)).rows[0]!.n, { timeout: 30_000 }).toBe(1);
-    await client.query('commit');
-    await deleted;
-  } finally {
-    await client.end();
-  }
+  let refused: Promise<void> | undefined;
+  await during(
+    (client) =>
+      client.query('select ringleader.update_campaign($1, $2, $3, $4)', [owner.account, now(), campaign, { agent_id: agent }]),
+    () => {
+      refused = expect(verbs.deleteAgent(owner.account, now(), agent)).rejects.toMatchObject({ code: 'agent_in_use' });
+      return blocked();
+    },
+  );
+  await refused;
 });
 
 test('a campaign is not given it while it is being deleted', async () => {
   const owner = await engine.account();
   const agent = await anotherAgent(owner);
   const { campaign } = await running(owner, [PHONE]);
-  const client = new Client({ connectionString: db.appUrl });
-  await client.connect();
-  try {
-    await client.query('begin');
-    await client.query('select ringleader.delete_agent($1, $2, $3)', [owner.account, now(), agent]);
-    const edit = verbs.updateCampaign(owner.account, now(), campaign, { agent_id: agent });
-    const refused = expect(edit).rejects.toMatchObject({ status: 400 });
-    const waiting = 'select count(*)::int as n from pg_locks where not granted';
-    await expect.poll(async () => (await db.pool.query<{ n: number }>(waiting)).rows[0]!.n, { timeout: 30_000 }).toBe(1);
-    await client.query('commit');
-    await refused;
-  } finally {
-    await client.end();
-  }
+  let refused: Promise<void> | undefined;
+  await during(
+    (client) => client.query('select ringleader.delete_agent($1, $2, $3)', [owner.account, now(), agent]),
+    () => {
+      const edit = verbs.updateCampaign(owner.account, now(), campaign, { agent_id: agent });
+      refused = expect(edit).rejects.toMatchObject({ status: 400 });
+      return blocked();
+    },
+  );
+  await refused;
 });

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
+import { twoSessions } from './two-sessions.ts';
 
 const db = await testDatabase();
 const engine = createEngine(db);
 const { verbs, now } = engine;
+const { during, blocked } = twoSessions(db);
 afterEach(() => engine.reset());
 
 /** On a Monday at 10:00 UTC: shut, open, and open in New York alone. */
@@ -22,19 +24,6 @@ const started = async (window: object, leads = 1) => {
   return { ...owner, campaign };
 };
 
-/** Does `work` in a transaction of another session, and `meanwhile` before that commits. */
-const during = async (work: (client: Client) => Promise<unknown>, meanwhile: () => Promise<unknown>): Promise<void> => {
-  const client = new Client({ connectionString: db.appUrl });
-  await client.connect();
-  try {
-    await client.query('begin');
-    await work(client);
-    await meanwhile();
-    await client.query('commit');
-  } finally {
-    await client.end();
-  }
-};
 const claimIn = (client: Client): Promise<unknown> =>
   client.query('select ringleader.claim_calls($1, $2, 10, 100)', [now(), randomUUID()]);
 const heldLanes = async (): Promise<number> => {
@@ -109,10 +98,9 @@ test('a campaign that is deleted while leads are added to it leaves none of them
   let deleted: Promise<boolean> | undefined;
   await during(
     (client) => client.query('select ringleader.import_leads($1, $2, $3, $4, $5, $6)', args),
-    async () => {
+    () => {
       deleted = verbs.deleteCampaign(owner.account, now(), campaign);
-      const waiting = 'select count(*)::int as n from pg_locks where not granted';
-      await expect.poll(async () => (await db.pool.query<{ n: number }>(waiting)).rows[0]!.n, { timeout: 30_000 }).toBe(1);
+      return blocked();
     },
   );
   expect(await deleted).toBe(true);
@@ -134,24 +122,19 @@ test('the last look of a refill sees a window that was edited while its first lo
   const token = randomUUID();
   await verbs.beginRefill(account, now(), token);
   // Holds the right to look whether a refill is under way, as an edit does that is about to find this one.
-  const client = new Client({ connectionString: db.appUrl });
-  await client.connect();
-  try {
-    await client.query('begin');
-    const { rows } = await client.query<{ taken: boolean }>('select ringleader.begin_refill($1, $2, $3) as taken', [
-      account,
-      now(),
-      randomUUID(),
-    ]);
-    expect(rows[0].taken).toBe(false);
-    const claim = verbs.claimCalls(now(), randomUUID(), 4, 1000, account, token);
-    const waiting = `select count(*)::int as n from pg_locks where locktype = 'advisory' and not granted`;
-    await expect.poll(async () => (await db.pool.query<{ n: number }>(waiting)).rows[0].n, { timeout: 30_000 }).toBe(1);
-    expect(await heldLanes()).toBe(1);
-    await verbs.updateCampaign(account, now(), campaign, { window: MORNING });
-    await client.query('commit');
-    expect((await claim).calls).toHaveLength(1);
-  } finally {
-    await client.end();
-  }
+  let claim: ReturnType<typeof verbs.claimCalls> | undefined;
+  await during(
+    async (client) => {
+      const begin = 'select ringleader.begin_refill($1, $2, $3) as taken';
+      const { rows } = await client.query<{ taken: boolean }>(begin, [account, now(), randomUUID()]);
+      expect(rows[0]!.taken).toBe(false);
+    },
+    async () => {
+      claim = verbs.claimCalls(now(), randomUUID(), 4, 1000, account, token);
+      await blocked();
+      expect(await heldLanes()).toBe(1);
+      await verbs.updateCampaign(account, now(), campaign, { window: MORNING });
+    },
+  );
+  expect((await claim)!.calls).toHaveLength(1);
 });

@@ -1,14 +1,15 @@
 /** The way of a call through the verbs: claimed, fenced, told of; and the leads that it came from. */
 import { randomUUID } from 'node:crypto';
-import { Client } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones, scored } from '../support/engine.ts';
 import { lookUp } from './look-up.ts';
+import { twoSessions } from './two-sessions.ts';
 
 const db = await testDatabase();
 const engine = createEngine(db);
 const { verbs, now } = engine;
+const { during, blocked } = twoSessions(db);
 const { begun: running, leadOf: lead, summariesOf: mails } = lookUp(engine);
 afterEach(() => engine.reset());
 
@@ -65,19 +66,15 @@ describe('claim', () => {
     const one = await running(3);
     const direct = randomUUID();
     await verbs.requestDirectCall(one.account, now(), direct, one.owner.agent, phones(1, 900)[0]!, null, {});
-    const client = new Client({ connectionString: db.appUrl });
-    await client.connect();
-    try {
-      await client.query('begin');
-      await client.query('select ringleader.cancel_call($1, $2, $3)', [one.account, now(), direct]);
-      const claim = engine.claim(3);
-      const waiting = `select count(*)::int as n from pg_locks where not granted`;
-      await expect.poll(async () => (await db.pool.query<{ n: number }>(waiting)).rows[0]!.n, { timeout: 30_000 }).toBe(1);
-      await client.query('commit');
-      expect(new Set((await claim).map((call) => call.lead_id))).toEqual(new Set(one.leads));
-    } finally {
-      await client.end();
-    }
+    let claim: ReturnType<typeof engine.claim> | undefined;
+    await during(
+      (client) => client.query('select ringleader.cancel_call($1, $2, $3)', [one.account, now(), direct]),
+      () => {
+        claim = engine.claim(3);
+        return blocked();
+      },
+    );
+    expect(new Set((await claim)!.map((call) => call.lead_id))).toEqual(new Set(one.leads));
   });
 
   test('finds whoever can be dialled behind any number of campaigns whose numbers are all on the line (class 16)', async () => {
