@@ -500,6 +500,12 @@ create function ringleader.refuse(p_status int, p_code text, p_message text, p_e
   select jsonb_build_object('refused', jsonb_build_object('status', p_status, 'code', p_code, 'message', p_message, 'extra', p_extra))
 $$;
 
+-- The same of a field that does not fit what stands.
+create function ringleader.refuse_field(p_field text, p_rule text) returns jsonb language sql immutable as $$
+  select jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', p_field || ': ' || p_rule,
+    'details', jsonb_build_array(jsonb_build_object('field', p_field, 'rule', p_rule))))
+$$;
+
 -- The nth id of a batch whose id the caller drew: the same batch sent again makes the same ids. A UUID of version 8 (RFC 9562, section 5.8).
 create function ringleader.nth_id(p_seed uuid, p_n text) returns uuid language sql immutable as $$
   select overlay(overlay(md5(p_seed::text || ':' || p_n) placing '8' from 13) placing 'a' from 17)::uuid
@@ -2051,12 +2057,10 @@ declare r jsonb := coalesce(c -> 'retry', '{}');
 begin
   perform ringleader.enter(p_account);
   if not ringleader.keep_agent(p_account, (c ->> 'agent_id')::uuid) then
-    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'agent_id: no such agent',
-      'details', jsonb_build_array(jsonb_build_object('field', 'agent_id', 'rule', 'must be the id of one of your agents'))));
+    return ringleader.refuse_field('agent_id', 'must be the id of one of your agents');
   end if;
   if (c ->> 'ends_at')::timestamptz <= p_now then
-    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'ends_at: must lie ahead',
-      'details', jsonb_build_array(jsonb_build_object('field', 'ends_at', 'rule', 'must lie ahead'))));
+    return ringleader.refuse_field('ends_at', 'must lie ahead');
   end if;
   insert into ringleader.campaigns (id, account_id, agent_id, name, timezone, default_country, window_days, window_start, window_end, starts_at, ends_at,
     max_concurrent_calls, calls_per_second, max_attempts, no_answer_minutes, busy_minutes, voicemail_minutes, failed_minutes, unknown_minutes,
@@ -2097,28 +2101,23 @@ begin
     return ringleader.refuse(409, 'campaign_closed', format('a %s campaign cannot be changed', k.status));
   end if;
   if c ? 'agent_id' and not ringleader.keep_agent(p_account, (c ->> 'agent_id')::uuid) then
-    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'agent_id: no such agent',
-      'details', jsonb_build_array(jsonb_build_object('field', 'agent_id', 'rule', 'must be the id of one of your agents'))));
+    return ringleader.refuse_field('agent_id', 'must be the id of one of your agents');
   end if;
   if c ? 'starts_at' then k.starts_at := (c ->> 'starts_at')::timestamptz; end if;
   if c ? 'ends_at' then k.ends_at := (c ->> 'ends_at')::timestamptz; end if;
   k.hot_score := coalesce((c ->> 'hot_score')::int, k.hot_score);
   k.warm_score := coalesce((c ->> 'warm_score')::int, k.warm_score);
   if k.ends_at <= k.starts_at and not c ? 'ends_at' then
-    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'starts_at: must be before ends_at',
-      'details', jsonb_build_array(jsonb_build_object('field', 'starts_at', 'rule', 'must be before ends_at'))));
+    return ringleader.refuse_field('starts_at', 'must be before ends_at');
   end if;
   if k.ends_at <= k.starts_at or (c ? 'ends_at' and k.ends_at <= p_now) then
-    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'ends_at: must be after starts_at and lie ahead',
-      'details', jsonb_build_array(jsonb_build_object('field', 'ends_at', 'rule', 'must be after starts_at and lie ahead'))));
+    return ringleader.refuse_field('ends_at', 'must be after starts_at and lie ahead');
   end if;
   if k.hot_score < k.warm_score and not c ? 'hot_score' then
-    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'warm_score: must not be above hot_score',
-      'details', jsonb_build_array(jsonb_build_object('field', 'warm_score', 'rule', 'must not be above hot_score'))));
+    return ringleader.refuse_field('warm_score', 'must not be above hot_score');
   end if;
   if k.hot_score < k.warm_score then
-    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'hot_score: must not be below warm_score',
-      'details', jsonb_build_array(jsonb_build_object('field', 'hot_score', 'rule', 'must not be below warm_score'))));
+    return ringleader.refuse_field('hot_score', 'must not be below warm_score');
   end if;
   update ringleader.campaigns x set name = coalesce(c ->> 'name', x.name), agent_id = coalesce((c ->> 'agent_id')::uuid, x.agent_id),
     timezone = case when c ? 'timezone' then c ->> 'timezone' else x.timezone end,
@@ -2672,8 +2671,7 @@ begin
   perform ringleader.enter(p_account);
   select * into g from ringleader.agents x where x.account_id = p_account and x.id = p_agent and x.deleted_at is null;
   if g.id is null then
-    return jsonb_build_object('refused', jsonb_build_object('status', 400, 'code', 'validation', 'message', 'agent_id: no such agent',
-      'details', jsonb_build_array(jsonb_build_object('field', 'agent_id', 'rule', 'must be the id of one of your agents'))));
+    return ringleader.refuse_field('agent_id', 'must be the id of one of your agents');
   end if;
   if exists (select from ringleader.suppressions s where s.account_id = p_account and s.phone = p_to) then
     return ringleader.refuse(409, 'suppressed', 'the number is on the suppression list');
