@@ -244,6 +244,7 @@ export type HotLead = z.infer<typeof HotLead>;
 
 /** What the order of hot leads rests on. */
 export type HotLeadPlace = Pick<HotLead, 'score' | 'call_at' | 'lead_id'>;
+/** Where a hot lead stands in that order. */
 export const placeOf = ({ score, call_at, lead_id }: HotLead): HotLeadPlace => ({ score, call_at, lead_id });
 
 /** The figures of the summary mail. */
