@@ -819,14 +819,14 @@ end $$;
 
 -- Gives a reservation back undialled: the lead waits again and no attempt is counted. True when that completed the campaign.
 create function ringleader.give_back(p_call uuid, p_reason text, p_again_at timestamptz, p_now timestamptz) returns boolean language plpgsql as $$
-declare c ringleader.calls; l ringleader.leads; v_status text; k ringleader.campaigns; v_paused text;
+declare c ringleader.calls; l ringleader.leads; v_status text; k ringleader.campaigns; v_reason text;
 begin
   select * into c from ringleader.calls x where x.id = p_call for no key update;
   if c.id is null or c.status = 'waiting' or ringleader.call_rank(c.status) >= 9 then return false; end if;
   if c.kind = 'direct' and p_reason <> 'suppressed' then
-    select coalesce(g.paused_reason, case when g.deleted_at is not null then 'the agent was deleted' end) into v_paused from ringleader.agents g where g.id = c.agent_id;
-    if v_paused is not null then -- it would wait until somebody mends the account, and then surprise
-      return ringleader.end_call(c.id, 'failed', v_paused, p_now);
+    select coalesce(g.paused_reason, case when g.deleted_at is not null then 'the agent was deleted' end) into v_reason from ringleader.agents g where g.id = c.agent_id;
+    if v_reason is not null then -- it would wait until somebody mends the account, and then surprise; one of a deleted agent, for ever
+      return ringleader.end_call(c.id, 'failed', v_reason, p_now);
     end if;
   end if;
   delete from ringleader.open_calls o where o.call_id = c.id;
@@ -909,6 +909,7 @@ begin
   return exists (select from ringleader.calls c join ringleader.notifications n on n.account_id = c.account_id where c.id = any (p_calls) and n.next_attempt_at <= p_now);
 end $$;
 
+-- What a mail is owed for: one row per key.
 create function ringleader.mail_key(p_account uuid, p_type text, p_campaign uuid, p_part text) returns text language sql stable as $$
   select concat_ws(':', p_account, p_type, p_campaign, p_part)
 $$;
