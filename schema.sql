@@ -2670,7 +2670,7 @@ create function ringleader.request_direct_call(p_account uuid, p_now timestamptz
 declare c ringleader.calls; g ringleader.agents;
 begin
   perform ringleader.enter(p_account);
-  select * into g from ringleader.agents x where x.account_id = p_account and x.id = p_agent and x.deleted_at is null;
+  select * into g from ringleader.agents x where x.account_id = p_account and x.id = p_agent and x.deleted_at is null for key share; -- as keep_agent
   if g.id is null then
     return ringleader.refuse_field('agent_id', 'must be the id of one of your agents');
   end if;

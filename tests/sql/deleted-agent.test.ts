@@ -69,18 +69,20 @@ test('a campaign that is given it at that moment keeps it: it is in use', async 
   await refused;
 });
 
-test('a campaign is not given it while it is being deleted', async () => {
+test('neither a campaign nor a direct call is given it while it is being deleted', async () => {
   const owner = await engine.account();
   const agent = await anotherAgent(owner);
   const { campaign } = await running(owner, [PHONE]);
-  let refused: Promise<void> | undefined;
+  const refused: Promise<void>[] = [];
   await during(
     (client) => client.query('select ringleader.delete_agent($1, $2, $3)', [owner.account, now(), agent]),
-    () => {
+    async () => {
       const edit = verbs.updateCampaign(owner.account, now(), campaign, { agent_id: agent });
-      refused = expect(edit).rejects.toMatchObject({ status: 400 });
-      return blocked();
+      refused.push(expect(edit).rejects.toMatchObject({ status: 400 }));
+      await blocked();
+      refused.push(expect(direct({ ...owner, agent }, OTHER)).rejects.toMatchObject({ status: 400 }));
+      await blocked(2);
     },
   );
-  await refused;
+  await Promise.all(refused);
 });

@@ -17,9 +17,9 @@ export const twoSessions = ({ appUrl, pool }: TestDatabase) => ({
       await client.end();
     }
   },
-  /** Returns as soon as somebody waits for a lock. */
-  blocked: async (): Promise<void> => {
-    const waiting = 'select count(*)::int as n from pg_locks where not granted';
-    await expect.poll(async () => (await pool.query<{ n: number }>(waiting)).rows[0]!.n, { timeout: 30_000 }).toBe(1);
+  /** Returns as soon as `sessions` wait for a lock. */
+  blocked: async (sessions = 1): Promise<void> => {
+    const waiting = 'select count(distinct pid)::int as n from pg_locks where not granted';
+    await expect.poll(async () => (await pool.query<{ n: number }>(waiting)).rows[0]!.n, { timeout: 30_000 }).toBe(sessions);
   },
 });
