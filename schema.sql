@@ -2264,7 +2264,9 @@ create function ringleader.import_leads(p_account uuid, p_now timestamptz, p_imp
 declare v_imported int; v_suppressed int; z record;
 begin
   perform ringleader.enter(p_account);
-  update ringleader.imports i set lease_until = p_now + interval '10 minutes' where i.id = p_import and i.account_id = p_account and i.campaign_id = p_campaign and i.finished_at is null;
+  -- A lease that has run out is over, though no tick has ended the import yet: its campaign may be closing at this moment.
+  update ringleader.imports i set lease_until = p_now + interval '10 minutes'
+  where i.id = p_import and i.account_id = p_account and i.campaign_id = p_campaign and i.finished_at is null and i.lease_until > p_now;
   if not found then return ringleader.refuse(409, 'import_closed', 'the import is over: upload the file again'); end if;
   if exists (select from ringleader.campaigns k where k.id = p_campaign and k.status in ('completed', 'canceled')) then
     return ringleader.refuse(409, 'campaign_closed', 'the campaign was closed during the import: leads can no longer be added');

@@ -1,5 +1,6 @@
 /** How calls, leads and campaigns end, and the mail that tells of it. */
 import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones, scored } from '../support/engine.ts';
@@ -304,6 +305,30 @@ describe('completion', () => {
     await expect(verbs.beginImport(account, now(), randomUUID(), campaign)).rejects.toMatchObject({
       status: 409,
       code: 'campaign_closed',
+    });
+  });
+
+  test('an import whose lease has run out adds no leads to a campaign that is closing at that moment', async () => {
+    const { account, campaign } = await running(1);
+    const importId = randomUUID();
+    await verbs.beginImport(account, now(), importId, campaign);
+    engine.pass(11);
+    const closing = new Client({ connectionString: db.appUrl });
+    await closing.connect();
+    try {
+      await closing.query('begin');
+      await closing.query('select ringleader.cancel_campaign($1, $2, $3)', [account, now(), campaign]);
+      const texts = { name: null, email: null, company: null, timezone: null };
+      const rows = [{ id: randomUUID(), row: 2, phone: '+14155559999', ...texts, variables: {} }];
+      const late = verbs.importLeads(account, now(), importId, campaign, rows, []);
+      await expect(late).rejects.toMatchObject({ status: 409, code: 'import_closed' });
+      await closing.query('commit');
+    } finally {
+      await closing.end();
+    }
+    expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({
+      status: 'canceled',
+      counts: { leads: { canceled: 1 } },
     });
   });
 });
