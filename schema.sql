@@ -739,7 +739,7 @@ $$;
 
 create function ringleader.taken_json(n ringleader.notifications) returns jsonb language sql stable as $$
   select jsonb_build_object('id', n.id, 'account_id', n.account_id, 'account_name', a.name, 'account_timezone', a.timezone, 'type', n.type,
-    'campaign_id', n.campaign_id, 'recipient', n.recipient, 'attempts', n.attempts, 'detail', n.detail, 'lease_until', ringleader.iso(n.lease_until))
+    'campaign_id', n.campaign_id, 'recipient', n.recipient, 'attempts', n.attempts, 'detail', n.detail, 'token', n.token, 'lease_until', ringleader.iso(n.lease_until))
   from ringleader.accounts a where a.id = n.account_id
 $$;
 
@@ -2794,7 +2794,7 @@ begin
 end $$;
 
 -- Answers with the status that follows: a transient failure is tried again for a day, then it has failed.
-create function ringleader.record_notification(p_account uuid, p_now timestamptz, p_id uuid, p_result text, p_reason text, p_message text, p_attempt int default null) returns jsonb language plpgsql as $$
+create function ringleader.record_notification(p_account uuid, p_now timestamptz, p_id uuid, p_result text, p_reason text, p_message text, p_token uuid default null) returns jsonb language plpgsql as $$
 declare n ringleader.notifications; v_status text;
 begin
   perform ringleader.enter(p_account);
@@ -2803,7 +2803,7 @@ begin
   -- Only whoever took it may say how it ended, save that a mail found to be sent is sent, even if a person has just asked for it again.
   if n.status <> 'sending' and not (n.status in ('unknown', 'pending') and p_result = 'sent') then return to_jsonb(n.status); end if;
   -- Nor may he once another has taken it: this may be his word again, after a lost answer.
-  if n.status = 'sending' and n.attempts <> p_attempt and p_result <> 'sent' then return to_jsonb(n.status); end if;
+  if n.status = 'sending' and n.token <> p_token and p_result <> 'sent' then return to_jsonb(n.status); end if;
   v_status := case when p_result <> 'again' then p_result when coalesce(n.requested_at, n.created_at) < p_now - interval '1 day' then 'failed' else 'pending' end;
   update ringleader.notifications x set status = v_status, reason = p_reason, provider_message_id = coalesce(p_message, x.provider_message_id), lease_until = null,
     sent_at = case when v_status = 'sent' then p_now end, lookups = 0,

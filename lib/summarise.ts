@@ -217,7 +217,7 @@ export const sendNotification = async (deps: MailDeps, taken: TakenNotification)
       outcome,
       reason,
       messageId,
-      taken.attempts,
+      taken.token,
     );
     if (status === 'failed' && problem !== null && !told) tell(problem.stage, problem.error);
   } catch (error) {

@@ -206,6 +206,8 @@ export const TakenNotification = z.object({
   attempts: z.int(),
   /** What the mail tells beside what the campaign says: the reason of a pause. */
   detail: z.string().nullable(),
+  /** Of this taking: whoever took it before, or takes it next, has another. */
+  token: c.Id,
   /** Whoever has not sent it by then no longer may: it is somebody else's, or of unknown end. */
   lease_until: c.Instant,
 });
@@ -553,14 +555,14 @@ export const VERBS = {
   listNotifications: account<[after: string | null, limit: number]>()('list_notifications', rowsOf(c.Notification.shape)),
   /** A person asks for a failed, skipped or unknown mail again. */
   requestSend: account<[id: string]>()('request_send', c.Notification.nullable()),
-  /** Records how a send ended, which of its attempts that was, and answers with the status that follows from it; null: no such mail. */
+  /** Records how a send ended, of which taking, and answers with the status that follows from it; null: no such mail. */
   recordNotification: account<
     [
       id: string,
       result: 'sent' | 'failed' | 'unknown' | 'again',
       reason: string | null,
       messageId: string | null,
-      attempt?: number | null,
+      token?: string | null,
     ]
   >()('record_notification', c.Notification.shape.status.nullable()),
   /** The look-up `nth` found nothing (`last`: and there will be no other). True when it was the last one: the mail stays `unknown` until a person decides. */

@@ -21,6 +21,7 @@ const taken = (changes: Partial<TakenNotification> = {}): TakenNotification => (
   recipient: 'owner@example.com',
   attempts: 1,
   detail: null,
+  token: id(9),
   lease_until: '2026-07-02T12:20:00.000Z',
   ...changes,
 });

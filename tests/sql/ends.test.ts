@@ -400,6 +400,18 @@ describe('mail', () => {
     expect(await verbs.requestSend(account, now(), mail.id)).toMatchObject({ status: 'pending' });
   });
 
+  test('that is sent again on request ends as that sending ended: what was said of the one before, said again, counts no more', async () => {
+    const { account } = await owed();
+    const [first] = await take();
+    const refusal = () => verbs.recordNotification(account, now(), first.id, 'failed', 'inactive', null, first.token);
+    expect(await refusal()).toBe('failed');
+    await verbs.requestSend(account, now(), first.id);
+    const [second] = await take();
+    expect(await refusal()).toBe('sending'); // its answer had been lost
+    expect(await verbs.recordNotification(account, now(), second.id, 'sent', null, 'm-2', second.token)).toBe('sent');
+    expect(await mails(account)).toMatchObject([{ status: 'sent', provider_message_id: 'm-2', reason: null }]);
+  });
+
   test('whose worker died while sending is of unknown end; a transient failure is tried again for a day, then failed', async () => {
     const dead = await owed();
     await take();
@@ -409,14 +421,16 @@ describe('mail', () => {
 
     const slow = await owed();
     const waits: number[] = [];
+    let before: string = randomUUID();
     for (let minute = 0; minute <= 26 * 60; minute += 1) {
       const [mail] = (await take()).filter((one) => one.account_id === slow.account);
       if (mail) {
         // The word of whoever took it before, sent again because its answer was lost.
-        const stale = verbs.recordNotification(slow.account, now(), mail.id, 'again', 'answered 429', null, mail.attempts - 1);
+        const stale = verbs.recordNotification(slow.account, now(), mail.id, 'again', 'answered 429', null, before);
         expect(await stale).toBe('sending');
         waits.push(minute);
-        await verbs.recordNotification(slow.account, now(), mail.id, 'again', 'answered 429', null, mail.attempts);
+        await verbs.recordNotification(slow.account, now(), mail.id, 'again', 'answered 429', null, mail.token);
+        before = mail.token;
       }
       engine.pass(1);
     }
