@@ -611,9 +611,8 @@ end $$;
 -- Takes the one refill of an account, unless somebody has it: then marks it, and he looks again before he gives it back. Called last, after all
 -- that its caller wrote: whoever gives the refill back, or takes the mark away, does so while nobody shares this lock.
 create function ringleader.take_refill(p_account uuid, p_token uuid, p_now timestamptz) returns boolean language plpgsql as $$
-declare v_again boolean;
+declare v_again boolean; v_locked boolean := pg_advisory_xact_lock_shared(74210002, hashtext(p_account::text)) is not null;
 begin
-  perform pg_advisory_xact_lock_shared(74210002, hashtext(p_account::text));
   select r.again into v_again from ringleader.refills r where r.account_id = p_account and r.lease_until > p_now and r.token <> p_token;
   if v_again then return false; end if;
   if v_again is null then
@@ -789,7 +788,8 @@ begin
   -- A cheap look first, without a lock. More than 128 calls under way: whoever ends the last of them looks again.
   -- From the end of the queue, where the living are: its beginning is full of those that were called.
   if (select l.seq from ringleader.leads l where l.campaign_id = p_campaign and l.next_attempt_at is not null order by l.zone desc, l.next_attempt_at desc, l.seq desc limit 1) is not null
-    or (select count(*) from (select 1 from ringleader.open_calls o where o.account_id = p_account and o.campaign_id = p_campaign limit 129) n) > 128 then return false; end if;
+  then return false; end if;
+  if (select count(*) from (select 1 from ringleader.open_calls o where o.account_id = p_account and o.campaign_id = p_campaign limit 129) n) > 128 then return false; end if;
   -- Then one at a time: two last events that do not see each other's leads would both leave the campaign open.
   select * into k from ringleader.campaigns c where c.account_id = p_account and c.id = p_campaign for update;
   if k.id is null or k.settled_at is not null or k.status = 'draft' then return false; end if;
@@ -1073,24 +1073,23 @@ begin
   return false;
 end $$;
 
--- Ends a call, whose row is locked: frees its slot, settles its lead, and completes the campaign when that was the last fact. True when it completed.
--- p_told: a provider ended it, so it was placed; p_waits: its analysis is waited for.
-create function ringleader.close_call(c ringleader.call_heads, p_disposition text, p_reason text, p_ended_at timestamptz, p_told boolean, p_waits boolean, p_invalid boolean, p_now timestamptz)
-returns boolean language plpgsql as $$
-declare v_waits boolean; v_ended_at timestamptz := least(p_ended_at, p_now); -- a provider's clock may be ahead of ours: nothing has ended yet to come
+-- The analysis of a call that has ended may still come, unless it is here already: the campaign waits for it.
+create function ringleader.await_analysis(c ringleader.call_heads, p_now timestamptz) returns void language plpgsql as $$
 begin
-  update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = v_ended_at, due_at = null,
-    released_at = coalesce(x.released_at, p_now), placed_at = case when p_told then coalesce(x.placed_at, p_now) else x.placed_at end, lease_until = null, look_at = null
-  where x.id = c.id;
-  if p_waits then
-    update ringleader.calls x set analysis_due_at = p_now + w.grace, look_at = p_now + w.grace / 2, looked_at = null, looks = 0
-    from (select ringleader.minutes(coalesce(max(k.analysis_grace_minutes), 15)) as grace from ringleader.campaigns k where k.id = c.campaign_id) w where x.id = c.id;
-  end if;
-  delete from ringleader.open_calls o where o.call_id = c.id;
+  update ringleader.calls x set analysis_due_at = p_now + w.grace, look_at = p_now + w.grace / 2, looked_at = null, looks = 0
+  from (select ringleader.minutes(coalesce(max(k.analysis_grace_minutes), 15)) as grace from ringleader.campaigns k where k.id = c.campaign_id) w
+  where x.id = c.id and not exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null);
+end $$;
+
+-- What the end of a call, whose slot is free by now, leads to: its lead is settled, and its campaign completed when that was the last fact. True when it completed.
+create function ringleader.settle_call(c ringleader.call_heads, p_disposition text, p_again boolean, p_invalid boolean, p_ended_at timestamptz, p_now timestamptz)
+returns boolean language plpgsql as $$
+declare v_waits boolean;
+begin
   if c.lead_id is null then return false; end if;
-  v_waits := ringleader.settle_lead(c, p_disposition, c.status = 'unknown', p_invalid, p_now);
+  v_waits := ringleader.settle_lead(c, p_disposition, p_again, p_invalid, p_now);
   if p_disposition in ('failed', 'unknown') then
-    insert into ringleader.failed_calls (call_id, account_id, campaign_id, ended_at) values (c.id, c.account_id, c.campaign_id, v_ended_at)
+    insert into ringleader.failed_calls (call_id, account_id, campaign_id, ended_at) values (c.id, c.account_id, c.campaign_id, p_ended_at)
     on conflict (call_id) do update set ended_at = excluded.ended_at;
     if not v_waits and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now) then return true; end if;
     -- What is complete need not be paused.
@@ -1098,6 +1097,20 @@ begin
     return false;
   end if;
   return not v_waits and ringleader.complete_if_done(c.account_id, c.campaign_id, p_now);
+end $$;
+
+-- Ends a call, whose row is locked: frees its slot, settles its lead, and completes the campaign when that was the last fact. True when it completed.
+-- p_told: a provider ended it, so it was placed; p_waits: its analysis is waited for.
+create function ringleader.close_call(c ringleader.call_heads, p_disposition text, p_reason text, p_ended_at timestamptz, p_told boolean, p_waits boolean, p_invalid boolean, p_now timestamptz)
+returns boolean language plpgsql as $$
+declare v_ended_at timestamptz := least(p_ended_at, p_now); -- a provider's clock may be ahead of ours: nothing has ended yet to come
+begin
+  update ringleader.calls x set status = p_disposition, disposition = p_disposition, reason = coalesce(p_reason, x.reason), ended_at = v_ended_at, due_at = null,
+    released_at = coalesce(x.released_at, p_now), placed_at = case when p_told then coalesce(x.placed_at, p_now) else x.placed_at end, lease_until = null, look_at = null
+  where x.id = c.id;
+  if p_waits then perform ringleader.await_analysis(c, p_now); end if;
+  delete from ringleader.open_calls o where o.call_id = c.id;
+  return ringleader.settle_call(c, p_disposition, c.status = 'unknown', p_invalid, v_ended_at, p_now);
 end $$;
 
 -- Ends a call that no provider ended. True when that completed its campaign.
@@ -1227,7 +1240,7 @@ begin
     if c.direction = 'inbound' and v_status in ('in_progress', 'completed') then v_done := ringleader.reach_caller(c, p_now) or v_done is true; end if;
   end if;
   if v_status in ('completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') and c.status not in ('completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') then
-    if v_status = 'completed' then v_waits := a is null and not exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null); end if;
+    v_waits := v_status = 'completed' and a is null;
     if p_fact ?| array['undialled', 'invalid_number', 'account_refused', 'agent_refused'] then
       if (p_fact ->> 'undialled')::boolean and c.kind = 'campaign' and c.direction = 'outbound' and c.status <> 'unknown' then
         v_done := ringleader.take_back(c, v_status, p_fact, p_now) or v_done is true;
@@ -2564,10 +2577,20 @@ begin
   return jsonb_build_object('fate', e.fate, 'call_id', case when e.id = p_event then e.call_id end, 'status', null, 'released', false, 'completed', false, 'refill', null);
 end $$;
 
--- Applies what is said of a call, once. p_attempt: our attempt id as the provider echoed it, if it did. A worker of the release before leaves it and the
--- payload in the fact: its events find their call by the provider's id.
-create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid default null, p_payload text default null) returns jsonb language plpgsql as $$
-declare v_entered boolean := ringleader.enter(p_account); c ringleader.call_heads; e record; r jsonb; v_seen boolean;
+-- What else is to be told of a fact that was applied: whether a mail is due, which may have come to be owed by a completion, a hot lead, or failures
+-- that paused something; and the refill of the account, when a slot was freed and nobody is at it.
+create function ringleader.and_then(r jsonb, p_mail boolean, p_refill boolean, p_account uuid, p_event uuid, p_now timestamptz) returns jsonb language plpgsql as $$
+begin
+  if p_mail and ringleader.mail_is_due(p_account, p_now) then r := r || '{"mail_due": true}'; end if;
+  if p_refill and ringleader.take_refill(p_account, p_event, p_now) then
+    r := r || jsonb_build_object('refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account));
+  end if;
+  return r;
+end $$;
+
+-- Applies what is said of a call, once, in whatever order it comes and whoever says it.
+create function ringleader.apply_any(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid, p_payload text) returns jsonb language plpgsql as $$
+declare c ringleader.call_heads; e record; r jsonb; v_seen boolean;
 begin
   -- The same attempt under another id of the provider is another call: none of ours. (By name: a row locked through the view costs a thirtieth of an event more.)
   select x.id, x.account_id, x.agent_id, x.campaign_id, x.lead_id, x.kind, x.direction, x.phone, x.attempt, x.provider, x.provider_call_id, x.status, x.reserved_at, x.placing_at, x.released_at, x.analysis_due_at
@@ -2605,12 +2628,6 @@ begin
       return jsonb_build_object('fate', 'duplicate', 'call_id', c.id, 'status', c.status, 'released', false, 'completed', false, 'refill', null);
     end if;
     v_seen := true;
-  elsif p_fact ->> 'status' in ('queued', 'dialing', 'ringing', 'in_progress') then
-    -- By far the most: a call moves on, and nothing else is said.
-    if ringleader.call_rank(p_fact ->> 'status') > ringleader.call_rank(c.status) and c.provider_call_id is not null and c.direction = 'outbound' and p_fact ->> 'source' <> 'read'
-      and not p_fact ?| array['line_free', 'transcript', 'recording_url', 'analysis', 'duration_seconds', 'cost'] then
-      return ringleader.move_on(c.id, p_fact, p_now);
-    end if;
   end if;
   r := ringleader.apply_to_call(c, p_fact, p_now);
   if v_seen or r ->> 'fate' <> 'applied' then
@@ -2621,13 +2638,74 @@ begin
     if ringleader.unpark(c.id, p_now) then r := r || '{"completed": true}'; end if;
     if c.released_at is null and c.reserved_at is not null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then r := r || '{"released": true}'; end if;
   end if;
-  -- A mail may have come to be owed by a completion, a hot lead, or failures that paused something.
-  if ((r ->> 'completed')::boolean or p_fact ? 'analysis' or r ->> 'status' = 'failed') and ringleader.mail_is_due(p_account, p_now) then r := r || '{"mail_due": true}'; end if;
   -- Whoever reads a call in the tick dispatches anyway.
-  if (r ->> 'released')::boolean and p_fact ->> 'source' <> 'read' and ringleader.take_refill(p_account, p_event, p_now) then
-    r := r || jsonb_build_object('refill', (select ringleader.refill_json(x) from ringleader.refills x where x.account_id = p_account));
+  return ringleader.and_then(r, (r ->> 'completed')::boolean or p_fact ? 'analysis' or r ->> 'status' = 'failed', (r ->> 'released')::boolean and p_fact ->> 'source' <> 'read', p_account, p_event, p_now);
+end $$;
+
+-- Applies what is said of a call, once. p_attempt: our attempt id as the provider echoed it, if it did; p_fact: what is said beside what has a parameter
+-- of its own, or null. A worker of an earlier release leaves those parameters, and says it all in p_fact.
+--
+-- What nearly every event says is decided by one update: the call that it names has moved on or ended. What that does not fit, and what asks for more,
+-- goes the long way.
+create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid default null, p_payload text default null,
+  p_event_key text default null, p_provider_call_id text default null, p_status text default null, p_provider_status text default null, p_source text default null)
+returns jsonb language plpgsql security definer set search_path = pg_catalog as $$
+declare c ringleader.call_heads; v_fact jsonb; v_moves boolean; v_plain boolean := true; v_free boolean := false; v_told boolean := false; v_answered_at timestamptz; v_ended_at timestamptz; v_released boolean; v_done boolean;
+begin
+  if p_source = 'event' and p_status is not null then
+    v_moves := p_status in ('queued', 'dialing', 'ringing', 'in_progress');
+    if p_fact is not null then
+      v_plain := not p_fact ?| case when v_moves then array['transcript', 'recording_url', 'analysis', 'duration_seconds', 'cost']
+        else array['undialled', 'invalid_number', 'account_refused', 'agent_refused'] end and (p_fact -> 'analysis' ? 'do_not_call') is not true;
+      v_free := coalesce((p_fact ->> 'line_free')::boolean, false);
+      v_told := p_fact ? 'analysis';
+      v_answered_at := p_fact ->> 'answered_at';
+    end if;
+    if v_plain and v_moves and not v_free then
+      update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
+        lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
+      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+        and array_position('{placing,queued,dialing,ringing,in_progress}', x.status) < array_position('{placing,queued,dialing,ringing,in_progress}', p_status);
+    elsif v_plain and v_moves then
+      update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at), released_at = p_now,
+        lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
+      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null and x.released_at is null
+        and array_position('{placing,queued,dialing,ringing,in_progress}', x.status) <= array_position('{placing,queued,dialing,ringing,in_progress}', p_status);
+    elsif v_plain then
+      update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), reason = coalesce(p_fact ->> 'reason', x.reason),
+        placed_at = coalesce(x.placed_at, p_now), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null
+      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+        and x.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
+      returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
+      into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
+    end if;
+    if found then
+      insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, received_at)
+      values (p_event, p_account, p_agent, p_attempt, p_event_key, p_provider_call_id, p_provider_status, 'applied', '{}', p_payload, 'event', p_now)
+      on conflict (agent_id, event_key) do nothing;
+      if not found then -- it came before its call was known, and waited
+        update ringleader.call_events x set fate = 'applied', call_id = p_attempt where x.agent_id = p_agent and x.event_key = p_event_key;
+      end if;
+      if v_moves then
+        if not v_free then return jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', false, 'completed', false); end if;
+        update ringleader.open_calls o set slot = false where o.call_id = p_attempt;
+        v_released := true;
+        v_done := false;
+      else
+        if p_fact is not null then perform ringleader.enrich_call(c, p_fact, p_now); end if;
+        if p_status = 'completed' and not v_told then perform ringleader.await_analysis(c, p_now); end if;
+        delete from ringleader.open_calls o where o.call_id = p_attempt returning o.slot into v_released;
+        v_done := ringleader.settle_call(c, p_status, false, false, v_ended_at, p_now);
+      end if;
+      return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', v_released is true, 'completed', v_done),
+        v_done or v_told or p_status = 'failed', v_released, p_account, p_event, p_now);
+    end if;
   end if;
-  return r;
+  if p_event_key is not null then
+    v_fact := coalesce(p_fact, '{}') || jsonb_strip_nulls(jsonb_build_object('event_key', p_event_key, 'attempt_id', p_attempt, 'provider_call_id', p_provider_call_id,
+      'status', p_status, 'provider_status', p_provider_status, 'source', p_source));
+  end if;
+  return ringleader.apply_any(p_account, p_now, p_agent, p_event, coalesce(v_fact, p_fact), p_attempt, p_payload);
 end $$;
 
 -- Takes the one refill of the account for whoever has just added work; false: somebody has it and will see that work.

@@ -21,6 +21,8 @@ interface Spec<A extends readonly unknown[], R> {
   scope: 'account' | 'system';
   retry: RetryClass;
   result: z.ZodType<R>;
+  /** An account's verb that runs past row-level security, as the system's do, and asks for its account itself (docs/adr/0016). */
+  trusted?: true;
   /** How the arguments travel, where not as they are. */
   send?(...args: A): readonly unknown[];
   /** Never set: carries the argument types. */
@@ -500,16 +502,27 @@ export const VERBS = {
   /** Applies one fact to its call, forward only, each event key once. */
   applyFact: {
     ...account<[agent: string, eventId: string, fact: CallFact]>()('apply_fact', Applied.nullable()),
-    // The payload beside the fact, so that it is not parsed once more; what no attempt of ours can be called is none.
-    send: (account: string, now: Date, agent: string, eventId: string, { payload, ...fact }: CallFact) => [
-      account,
-      now,
-      agent,
-      eventId,
-      fact,
-      UUID.test(fact.attempt_id ?? '') ? fact.attempt_id : null,
-      payload ?? null,
-    ],
+    trusted: true,
+    // What nearly every fact says has a parameter of its own; what no attempt of ours can be called is left with the rest.
+    send: (account: string, now: Date, agent: string, eventId: string, fact: CallFact) => {
+      const { payload, event_key, attempt_id, provider_call_id, status, provider_status, source, ...said } = fact;
+      const ours = UUID.test(attempt_id ?? '');
+      const rest = ours || attempt_id === undefined ? said : { ...said, attempt_id };
+      return [
+        account,
+        now,
+        agent,
+        eventId,
+        Object.values(rest).some((value) => value !== undefined) ? rest : null,
+        ours ? attempt_id : null,
+        payload ?? null,
+        event_key,
+        provider_call_id ?? null,
+        status ?? null,
+        provider_status ?? null,
+        source,
+      ];
+    },
   },
   /** Takes the account's one refill under a token of the caller's. False: somebody has it, and will see what was committed before. */
   beginRefill: account<[token: string]>()('begin_refill', Flag),
@@ -587,9 +600,9 @@ export const VERBS = {
   finishIdempotent: account<[key: string, route: string, status: number | null, body: unknown]>()('finish_idempotent', Flag),
 } as const;
 
-/** The verbs that cross accounts, by SQL name; `tests/sql/tenancy.test.ts` holds the database's catalogue to this list. */
+/** The verbs that see all accounts, by SQL name; `tests/sql/tenancy.test.ts` holds the database's catalogue to this list. */
 export const SYSTEM_VERBS: readonly string[] = Object.values(VERBS)
-  .filter((verb) => verb.scope === 'system')
+  .filter((verb) => verb.scope === 'system' || 'trusted' in verb)
   .map((verb) => verb.sql)
   .sort();
 
