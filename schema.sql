@@ -271,6 +271,7 @@ create table if not exists ringleader.open_calls (
 ) with (fillfactor = 50);
 create index if not exists open_calls_campaign on ringleader.open_calls (account_id, campaign_id);
 create unique index if not exists open_calls_number on ringleader.open_calls (account_id, phone) where slot;
+create index if not exists open_calls_claim on ringleader.open_calls (claim_id);
 
 -- What a provider calls our calls.
 create table if not exists ringleader.provider_calls (
@@ -1375,14 +1376,15 @@ end $$;
 -- direct calls first, then max-min fair between accounts and between the campaigns of one. Answers how many it reserved, and whether it saw that
 -- nothing else could be.
 create function ringleader.reserve_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, out reserved int, out dry boolean) language plpgsql as $$
-declare v_free int; v_before int; v_probe int := 200; v_more boolean;
+declare v_free int; v_made int; v_probe int := 200; v_more boolean;
 begin
   reserved := 0;
   -- Again while it came back short: the depth to which lanes are looked into is twice their fair share, and some may have less; and lanes that have
   -- nobody to dial (all their numbers are on the line) may have stood before others.
   loop
-    v_free := least(p_limit - reserved, p_system_cap - (select count(*) from ringleader.open_calls o where o.slot));
     dry := reserved < p_limit;
+    exit when not dry;
+    v_free := least(p_limit - reserved, p_system_cap - (select count(*) from ringleader.open_calls o where o.slot));
     exit when v_free <= 0;
     with act as materialized (           -- every live call is one row
       select o.account_id, o.campaign_id, count(*)::int as n from ringleader.open_calls o where o.slot group by 1, 2
@@ -1393,7 +1395,7 @@ begin
       from ringleader.accounts a left join (select account_id, sum(n)::int as n from act group by 1) t on t.account_id = a.id
       where a.max_concurrent_calls > coalesce(t.n, 0) and (a.calls_per_second is null or a.pace_at <= p_now)
     ), lanes as materialized (           -- lanes with work, in an open window
-      select z.campaign_id, z.zone, z.rev, z.account_id, acc.free as a_free, coalesce(t.n, 0) as k_live,
+      select z.campaign_id, z.zone, z.rev, z.account_id, least(acc.free, acc.pace) as a_free, coalesce(t.n, 0) as k_live,
         coalesce(k.max_concurrent_calls, 2147483647) - coalesce(t.n, 0) as k_free,
         case when k.calls_per_second is null then v_free
              else least(greatest(1, ceil(k.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(k.pace_at, p_now - interval '1 minute')) * k.calls_per_second))::int end as k_pace,
@@ -1412,7 +1414,7 @@ begin
     ), probe as materialized (           -- the least loaded and longest unserved first
       select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, v_probe)
     ), cand as materialized (
-      select q.id, p.account_id, p.campaign_id, p.zone, p.k_live, p.k_free, p.k_pace, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
+      select q.id, p.account_id, p.a_live, p.a_free, p.last_claimed_at, p.campaign_id, p.zone, p.k_live, least(p.k_free, p.k_pace) as k_free, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
       from probe p cross join lateral (
         select l.id, l.phone, l.next_attempt_at, l.seq from ringleader.leads l
         where l.campaign_id = p.campaign_id and l.zone = p.zone and l.next_attempt_at <= p_now
@@ -1420,7 +1422,7 @@ begin
         order by l.next_attempt_at, l.seq limit least((select n from depth), v_free, p.k_free, p.a_free, p.k_pace)
       ) q
       union all
-      select q.id, acc.id, null, null, 0, v_free, v_free, q.phone, q.due_at, q.seq, 0
+      select q.id, acc.id, acc.live, least(acc.free, acc.pace), acc.last_claimed_at, null, null, 0, v_free, q.phone, q.due_at, q.seq, 0
       from acc cross join lateral (
         select c.id, c.phone, c.due_at, c.seq from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
         where c.account_id = acc.id and c.status = 'waiting' and c.due_at <= p_now and g.paused_reason is null and g.hold_until <= p_now
@@ -1433,11 +1435,10 @@ begin
       select *, row_number() over (partition by campaign_id, kind order by due, seq) as k_nth from one_per_number where same = 1
     ), in_account as (                   -- in the account: direct first, then the campaign with the fewest live calls
       select i.*, row_number() over (partition by account_id order by kind, k_live + k_nth, due, seq) as a_nth
-      from in_campaign i where kind = 0 or k_nth <= least(k_free, k_pace)
+      from in_campaign i where kind = 0 or k_nth <= k_free
     ), pick as materialized (            -- across accounts: whoever has the fewest live calls, ties to the longest unserved
-      select i.*, row_number() over (order by i.kind, acc.live + i.a_nth, acc.last_claimed_at, i.account_id) as nth
-      from in_account i join acc on acc.id = i.account_id
-      where i.a_nth <= least(acc.free, acc.pace)
+      select i.id, i.kind, row_number() over (order by i.kind, i.a_live + i.a_nth, i.last_claimed_at, i.account_id) as nth
+      from in_account i where i.a_nth <= i.a_free
       order by nth limit v_free
     ), lead as materialized (            -- a row that somebody edits right now is left for the next claim
       select p.nth, l.id, l.account_id, l.campaign_id, l.phone, l.attempts from pick p join ringleader.leads l on l.id = p.id
@@ -1475,11 +1476,11 @@ begin
         and (p.campaign_id, p.zone) not in (select c.campaign_id, c.zone from cand c where c.kind = 1)
     )
     -- A look that reserves nothing may have picked rows that somebody edits, or left lanes for the next.
-    select n.picked = 0 and not n.more, n.more into dry, v_more
-    from (select (select count(*) from pick) as picked, (select count(*) from lanes) > (select count(*) from probe) as more) n;
-    v_before := reserved;
-    select count(*) into reserved from ringleader.open_calls o where o.claim_id = p_claim;
-    if reserved = v_before then
+    select n.picked = 0 and not n.more, n.more, n.made into dry, v_more, v_made
+    from (select (select count(*) from pick) as picked, (select count(*) from lanes) > (select count(*) from probe) as more,
+      (select count(*) from made) + (select count(*) from direct) as made) n;
+    reserved := reserved + v_made;
+    if v_made = 0 then
       exit when not v_more;
       v_probe := v_probe * 8;
     end if;
@@ -1499,15 +1500,22 @@ create function ringleader.next_pace_at(p_now timestamptz, p_account uuid) retur
   where w.at > p_now
 $$;
 
+-- What a claim has reserved, and nobody has fenced yet.
+create function ringleader.reserved_by(p_claim uuid) returns uuid[] language plpgsql stable as $$
+begin
+  return array(select o.call_id from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id where o.claim_id = p_claim and c.status = 'reserved');
+end $$;
+
 -- Reserves calls for whoever asks; the same claim id gets the same calls again. A refill (its account and token) that finds nothing looks
 -- once more when all that was freed meanwhile is committed, if any was, and only then gives the refill back: no freed slot is overlooked by both sides.
 create function ringleader.claim_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, p_refill_of uuid default null, p_refill uuid default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog set enable_bitmapscan = off as $$ -- an index scan also clears away the entries of dead rows
-declare v_next_pace timestamptz; v_made int; v_dry boolean := false; -- a claim that is repeated no longer knows
+declare v_ids uuid[]; v_next_pace timestamptz; v_made int; v_dry boolean := false; -- a claim that is repeated no longer knows
 begin
   perform ringleader.assert_app_role();
   perform ringleader.one_claimer();
-  if not exists (select from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id where o.claim_id = p_claim and c.status = 'reserved') then
+  v_ids := ringleader.reserved_by(p_claim);
+  if v_ids = '{}' then
     perform ringleader.roll_windows(p_now);
     select r.reserved, r.dry into v_made, v_dry from ringleader.reserve_calls(p_now, p_claim, p_limit, p_system_cap) r;
     if v_made = 0 then
@@ -1523,10 +1531,11 @@ begin
       end if;
     end if;
     v_dry := v_dry and v_made > 0 and p_refill_of is not null and ringleader.next_pace_at(p_now, p_refill_of) is null;
+    v_ids := ringleader.reserved_by(p_claim);
   end if;
   return (
     with own as materialized (
-      select c.* from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id where o.claim_id = p_claim and c.status = 'reserved'
+      select c.seq, c.account_id, c.id, c.kind, c.campaign_id, c.lead_id, c.attempt, c.phone, c.name, c.variables, c.agent_id from ringleader.calls c where c.id = any (v_ids)
     )
     select jsonb_build_object(
       'calls', coalesce((select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'kind', c.kind, 'campaign_id', c.campaign_id, 'lead_id', c.lead_id,
