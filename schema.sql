@@ -1122,30 +1122,33 @@ begin
   return ringleader.close_call(c, p_disposition, p_reason, null, false, false, p_invalid, p_now);
 end $$;
 
--- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more.
-create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns void language plpgsql as $$
-declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision := (a ->> 'score')::double precision; v_temp text; v_told uuid;
+-- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more. True when the lead became hot.
+create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns boolean language plpgsql as $$
+declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_told uuid;
 begin
   if v_valid then
-    select coalesce(ringleader.temperature_of(v_score, coalesce(max(k.hot_score), 70), coalesce(max(k.warm_score), 40)), a ->> 'tag') into v_temp
-    from ringleader.campaigns k where k.id = c.campaign_id;
-  end if;
-  if v_valid or p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
+    v_score := (a ->> 'score')::double precision;
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
       duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost),
-      score = case when v_valid then v_score else x.score end, temperature = case when v_valid then v_temp else x.temperature end,
-      evidence = case when v_valid then a ->> 'evidence' else x.evidence end where x.id = c.id;
+      score = v_score, temperature = coalesce(ringleader.temperature_of(v_score, coalesce(k.hot, 70), coalesce(k.warm, 40)), a ->> 'tag'), evidence = a ->> 'evidence'
+    from (select max(k.hot_score) as hot, max(k.warm_score) as warm from ringleader.campaigns k where k.id = c.campaign_id) k
+    where x.id = c.id returning x.temperature into v_temp;
+  elsif p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
+    update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
+      duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost) where x.id = c.id;
   end if;
-  if not p_fact ?| array['transcript', 'recording_url', 'analysis'] then return; end if;
+  if not p_fact ?| array['transcript', 'recording_url', 'analysis'] then return false; end if;
   insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, reasons, saved_at)
   values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', a -> 'reasons', p_now)
   on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
     analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason),
     reasons = case when v_valid then excluded.reasons else r.reasons end; -- they go with the score
-  if not v_valid then return; end if;
+  if not v_valid then return false; end if;
   update ringleader.leads x set score = v_score, temperature = v_temp, evidence = a ->> 'evidence', scored_attempt = c.attempt, scored_call = c.id
   where x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt returning x.hot_notice_id into v_told;
-  if found and v_temp = 'hot' and v_told is null then perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now); end if;
+  if not found or v_temp is distinct from 'hot' or v_told is not null then return false; end if;
+  perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now);
+  return true;
 end $$;
 
 -- Numbers that nobody in the account may dial from this commit on: their leads that wait are suppressed, in every campaign.
@@ -1508,7 +1511,7 @@ end $$;
 
 -- Reserves calls for whoever asks; the same claim id gets the same calls again. A refill (its account and token) that finds nothing looks
 -- once more when all that was freed meanwhile is committed, if any was, and only then gives the refill back: no freed slot is overlooked by both sides.
-create function ringleader.claim_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, p_refill_of uuid default null, p_refill uuid default null) returns jsonb
+create function ringleader.claim_calls(p_now timestamptz, p_claim uuid, p_limit int, p_system_cap int, p_refill_of uuid default null, p_refill uuid default null) returns json
 language plpgsql security definer set search_path = pg_catalog set enable_bitmapscan = off as $$ -- an index scan also clears away the entries of dead rows
 declare v_ids uuid[]; v_next_pace timestamptz; v_made int; v_dry boolean := false; -- a claim that is repeated no longer knows
 begin
@@ -1537,12 +1540,12 @@ begin
     with own as materialized (
       select c.seq, c.account_id, c.id, c.kind, c.campaign_id, c.lead_id, c.attempt, c.phone, c.name, c.variables, c.agent_id from ringleader.calls c where c.id = any (v_ids)
     )
-    select jsonb_build_object(
-      'calls', coalesce((select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'kind', c.kind, 'campaign_id', c.campaign_id, 'lead_id', c.lead_id,
+    select json_build_object(
+      'calls', coalesce((select json_agg(json_build_object('account_id', c.account_id, 'call_id', c.id, 'kind', c.kind, 'campaign_id', c.campaign_id, 'lead_id', c.lead_id,
           'attempt', c.attempt, 'phone', c.phone, 'name', case when c.kind = 'direct' then c.name else l.name end, 'email', l.email, 'company', l.company,
           'timezone', coalesce(l.timezone, k.timezone), 'variables', coalesce(case when c.kind = 'direct' then c.variables else l.variables end, '{}'), 'agent_id', c.agent_id) order by c.seq)
         from own c left join ringleader.leads l on l.id = c.lead_id left join ringleader.campaigns k on k.id = c.campaign_id), '[]'),
-      'agents', coalesce((select jsonb_agg(ringleader.agent_secrets_json(g) order by g.id) from ringleader.agents g where g.id in (select c.agent_id from own c)), '[]'),
+      'agents', coalesce((select json_agg(ringleader.agent_secrets_json(g) order by g.id) from ringleader.agents g where g.id in (select c.agent_id from own c)), '[]'),
       'next_pace_at', ringleader.iso(v_next_pace), 'dry', v_dry));
 end $$;
 
@@ -2659,7 +2662,7 @@ end $$;
 create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid default null, p_payload text default null,
   p_event_key text default null, p_provider_call_id text default null, p_status text default null, p_provider_status text default null, p_source text default null)
 returns jsonb language plpgsql security definer set search_path = pg_catalog as $$
-declare c ringleader.call_heads; v_fact jsonb; v_moves boolean; v_plain boolean := true; v_free boolean := false; v_told boolean := false; v_answered_at timestamptz; v_ended_at timestamptz; v_released boolean; v_done boolean;
+declare c ringleader.call_heads; v_fact jsonb; v_moves boolean; v_plain boolean := true; v_free boolean := false; v_told boolean := false; v_hot boolean := false; v_answered_at timestamptz; v_ended_at timestamptz; v_released boolean; v_done boolean;
 begin
   if p_source = 'event' and p_status is not null then
     v_moves := p_status in ('queued', 'dialing', 'ringing', 'in_progress');
@@ -2701,13 +2704,13 @@ begin
         v_released := true;
         v_done := false;
       else
-        if p_fact is not null then perform ringleader.enrich_call(c, p_fact, p_now); end if;
+        if p_fact is not null then v_hot := ringleader.enrich_call(c, p_fact, p_now); end if;
         if p_status = 'completed' and not v_told then perform ringleader.await_analysis(c, p_now); end if;
         delete from ringleader.open_calls o where o.call_id = p_attempt returning o.slot into v_released;
         v_done := ringleader.settle_call(c, p_status, false, false, v_ended_at, p_now);
       end if;
       return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', v_released is true, 'completed', v_done),
-        v_done or v_told or p_status = 'failed', v_released, p_account, p_event, p_now);
+        v_done or v_hot or p_status = 'failed', v_released, p_account, p_event, p_now);
     end if;
   end if;
   if p_event_key is not null then
