@@ -1122,8 +1122,8 @@ begin
   return ringleader.close_call(c, p_disposition, p_reason, null, false, false, p_invalid, p_now);
 end $$;
 
--- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more. True when the lead became hot.
-create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns boolean language plpgsql as $$
+-- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more.
+create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns void language plpgsql as $$
 declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_told uuid;
 begin
   if v_valid then
@@ -1137,18 +1137,16 @@ begin
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
       duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost) where x.id = c.id;
   end if;
-  if not p_fact ?| array['transcript', 'recording_url', 'analysis'] then return false; end if;
+  if not p_fact ?| array['transcript', 'recording_url', 'analysis'] then return; end if;
   insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, reasons, saved_at)
   values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', a -> 'reasons', p_now)
   on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
     analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason),
     reasons = case when v_valid then excluded.reasons else r.reasons end; -- they go with the score
-  if not v_valid then return false; end if;
+  if not v_valid then return; end if;
   update ringleader.leads x set score = v_score, temperature = v_temp, evidence = a ->> 'evidence', scored_attempt = c.attempt, scored_call = c.id
   where x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt returning x.hot_notice_id into v_told;
-  if not found or v_temp is distinct from 'hot' or v_told is not null then return false; end if;
-  perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now);
-  return true;
+  if found and v_temp = 'hot' and v_told is null then perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now); end if;
 end $$;
 
 -- Numbers that nobody in the account may dial from this commit on: their leads that wait are suppressed, in every campaign.
@@ -2657,14 +2655,15 @@ end $$;
 -- Applies what is said of a call, once. p_attempt: our attempt id as the provider echoed it, if it did; p_fact: what is said beside what has a parameter
 -- of its own, or null. A worker of an earlier release leaves those parameters, and says it all in p_fact.
 --
--- What nearly every event says is decided by one update: the call that it names has moved on or ended. What that does not fit, and what asks for more,
--- goes the long way.
+-- Nearly every event is decided by one update: the call that it names has moved on, or ended. What that does not fit, and what asks for more, goes the
+-- long way. Its rows are those of the call of this account and agent, so that it runs past row-level security (docs/adr/0016).
 create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid default null, p_payload text default null,
   p_event_key text default null, p_provider_call_id text default null, p_status text default null, p_provider_status text default null, p_source text default null)
 returns jsonb language plpgsql security definer set search_path = pg_catalog as $$
-declare c ringleader.call_heads; v_fact jsonb; v_moves boolean; v_plain boolean := true; v_free boolean := false; v_told boolean := false; v_hot boolean := false; v_answered_at timestamptz; v_ended_at timestamptz; v_released boolean; v_done boolean;
+declare c ringleader.call_heads; v_fact jsonb; v_moves boolean; v_plain boolean := true; v_free boolean := false; v_told boolean := false;
+  v_answered_at timestamptz; v_ended_at timestamptz; v_released boolean := true; v_done boolean := false;
 begin
-  if p_source = 'event' and p_status is not null then
+  if p_source = 'event' and p_status is not null and p_attempt is not null then
     v_moves := p_status in ('queued', 'dialing', 'ringing', 'in_progress');
     if p_fact is not null then
       v_plain := not p_fact ?| case when v_moves then array['transcript', 'recording_url', 'analysis', 'duration_seconds', 'cost']
@@ -2673,44 +2672,45 @@ begin
       v_told := p_fact ? 'analysis';
       v_answered_at := p_fact ->> 'answered_at';
     end if;
-    if v_plain and v_moves and not v_free then
-      update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
-        lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
-      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
-        and array_position('{placing,queued,dialing,ringing,in_progress}', x.status) < array_position('{placing,queued,dialing,ringing,in_progress}', p_status);
-    elsif v_plain and v_moves then
-      update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at), released_at = p_now,
-        lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
-      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null and x.released_at is null
-        and array_position('{placing,queued,dialing,ringing,in_progress}', x.status) <= array_position('{placing,queued,dialing,ringing,in_progress}', p_status);
-    elsif v_plain then
-      update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), reason = coalesce(p_fact ->> 'reason', x.reason),
-        placed_at = coalesce(x.placed_at, p_now), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null
-      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
-        and x.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
-      returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
-      into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
-    end if;
-    if found then
+    if v_plain then
       insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, received_at)
       values (p_event, p_account, p_agent, p_attempt, p_event_key, p_provider_call_id, p_provider_status, 'applied', '{}', p_payload, 'event', p_now)
       on conflict (agent_id, event_key) do nothing;
-      if not found then -- it came before its call was known, and waited
-        update ringleader.call_events x set fate = 'applied', call_id = p_attempt where x.agent_id = p_agent and x.event_key = p_event_key;
-      end if;
-      if v_moves then
-        if not v_free then return jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', false, 'completed', false); end if;
-        update ringleader.open_calls o set slot = false where o.call_id = p_attempt;
-        v_released := true;
-        v_done := false;
+      v_plain := found;
+    end if;
+    if v_plain then
+      if not v_moves then
+        update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), reason = coalesce(p_fact ->> 'reason', x.reason),
+          placed_at = coalesce(x.placed_at, p_now), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null
+        where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+          and x.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
+        returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
+        into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
+      elsif v_free then
+        update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at), released_at = p_now,
+          lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
+        where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null and x.released_at is null
+          and array_position('{placing,queued,dialing,ringing,in_progress}', x.status) <= array_position('{placing,queued,dialing,ringing,in_progress}', p_status);
       else
-        if p_fact is not null then v_hot := ringleader.enrich_call(c, p_fact, p_now); end if;
-        if p_status = 'completed' and not v_told then perform ringleader.await_analysis(c, p_now); end if;
-        delete from ringleader.open_calls o where o.call_id = p_attempt returning o.slot into v_released;
-        v_done := ringleader.settle_call(c, p_status, false, false, v_ended_at, p_now);
+        update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
+          lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
+        where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+          and array_position('{placing,queued,dialing,ringing,in_progress}', x.status) < array_position('{placing,queued,dialing,ringing,in_progress}', p_status);
       end if;
-      return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', v_released is true, 'completed', v_done),
-        v_done or v_hot or p_status = 'failed', v_released, p_account, p_event, p_now);
+      if found then
+        if v_moves then
+          if not v_free then return jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', false, 'completed', false); end if;
+          update ringleader.open_calls o set slot = false where o.call_id = p_attempt;
+        else
+          if p_fact is not null then perform ringleader.enrich_call(c, p_fact, p_now); end if;
+          if p_status = 'completed' and not v_told then perform ringleader.await_analysis(c, p_now); end if;
+          delete from ringleader.open_calls o where o.call_id = p_attempt returning o.slot into v_released;
+          v_done := ringleader.settle_call(c, p_status, false, false, v_ended_at, p_now);
+        end if;
+        return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', v_released is true, 'completed', v_done),
+          v_done or v_told or p_status = 'failed', v_released, p_account, p_event, p_now);
+      end if;
+      delete from ringleader.call_events x where x.id = p_event;
     end if;
   end if;
   if p_event_key is not null then

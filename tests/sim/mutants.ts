@@ -119,6 +119,28 @@ export const MUTANTS: readonly Mutant[] = [
     killer: { seed: 2 },
   },
   {
+    name: 'a call that has ended ends again with the next event, which is a common one',
+    invariant: 6,
+    patches: [
+      schema(
+        "\n          and x.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')\n        returning",
+        '\n        returning',
+      ),
+    ],
+    killer: { seed: 35 },
+  },
+  {
+    name: 'states move back with late events, which are common ones',
+    invariant: 6,
+    patches: [
+      schema(
+        "x.status) < array_position('{placing,queued,dialing,ringing,in_progress}', p_status);",
+        "x.status) <> array_position('{placing,queued,dialing,ringing,in_progress}', p_status);",
+      ),
+    ],
+    killer: { seed: 2 },
+  },
+  {
     name: 'events that came before the create-call’s answer stay parked',
     invariant: 6,
     patches: [
