@@ -7,7 +7,8 @@
 --   * A verb is one function that the worker calls: one statement, one commit, one round trip. It returns jsonb.
 --     null = no such row in this account; {"refused": {...}} = a rule says no (becomes a 4xx).
 --   * Account verbs take the account first and set it for their transaction (`enter`); row-level security does the rest.
---     System verbs run as `ringleader_system` (SECURITY DEFINER); `lib/verbs.ts` lists them and a test compares.
+--     System verbs run as `ringleader_system` (SECURITY DEFINER); `lib/verbs.ts` lists them and a test compares. So does `apply_fact`, which names its
+--     account itself (docs/adr/0016).
 --   * Time, ids and randomness are parameters. No statement reads the clock.
 --   * A slot is a row of `open_calls` that holds one: there is no counter that could drift.
 --   * What moves while a lead is dialled stands in no index of the big tables, so that their updates write no index entry (heap-only

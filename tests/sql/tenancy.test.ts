@@ -9,7 +9,7 @@ const db = await testDatabase();
 const engine = createEngine(db);
 
 describe('who may see what', () => {
-  test('only the listed system verbs, and one helper that says whether the system is full, run outside an account', async () => {
+  test('only the listed verbs, and one helper that says whether the system is full, run past row-level security', async () => {
     const { rows } = await db.pool.query<{ name: string }>(
       `select proname as name from pg_proc where pronamespace = 'ringleader'::regnamespace and prosecdef order by 1`,
     );
