@@ -10,7 +10,7 @@ import { createRandom, type Random } from '../sim/random.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones, scored } from '../support/engine.ts';
 
-const STORIES = 120;
+const STORIES = 60;
 const FACTS = 8;
 const PHONES = phones(3);
 
