@@ -613,7 +613,9 @@ end $$;
 -- Takes the one refill of an account, unless somebody has it: then marks it, and he looks again before he gives it back. Called last, after all
 -- that its caller wrote: whoever gives the refill back, or takes the mark away, does so while nobody shares this lock.
 create function ringleader.take_refill(p_account uuid, p_token uuid, p_now timestamptz) returns boolean language plpgsql as $$
-declare v_again boolean; v_locked boolean := pg_advisory_xact_lock_shared(74210002, hashtext(p_account::text)) is not null;
+declare
+  v_again boolean;
+  v_locked boolean := pg_advisory_xact_lock_shared(74210002, hashtext(p_account::text)) is not null; -- an expression: half the cost of a statement
 begin
   select r.again into v_again from ringleader.refills r where r.account_id = p_account and r.lease_until > p_now and r.token <> p_token;
   if v_again then return false; end if;
@@ -1211,14 +1213,6 @@ begin
   return v_done;
 end $$;
 
--- A call moves on, as its provider says.
-create function ringleader.move_on(p_call uuid, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
-begin
-  update ringleader.calls x set status = p_fact ->> 'status', placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
-    lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0 where x.id = p_call;
-  return jsonb_build_object('fate', 'applied', 'call_id', p_call, 'status', p_fact ->> 'status', 'released', false, 'completed', false);
-end $$;
-
 -- Applies a fact to a call that is known and locked. What it says beside the state is always welcome, however late, and reopens nothing. Each branch
 -- writes only what it changes: what a statement costs is mostly what it names. Returns what `apply_fact` answers.
 create function ringleader.apply_to_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
@@ -1279,7 +1273,8 @@ begin
   elsif v_is >= 9 then
     v_fate := case when v_settled then 'applied' else 'late' end;
   elsif v_rank > v_is and v_rank < 9 then
-    perform ringleader.move_on(c.id, p_fact, p_now);
+    update ringleader.calls x set status = v_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
+      lease_until = v_lease, look_at = v_lease, looks = 0 where x.id = c.id;
     c.status := v_status;
   else
     -- Not news, but a sign of life.
@@ -1397,7 +1392,7 @@ begin
       from ringleader.accounts a left join (select account_id, sum(n)::int as n from act group by 1) t on t.account_id = a.id
       where a.max_concurrent_calls > coalesce(t.n, 0) and (a.calls_per_second is null or a.pace_at <= p_now)
     ), lanes as materialized (           -- lanes with work, in an open window
-      select z.campaign_id, z.zone, z.rev, z.account_id, least(acc.free, acc.pace) as a_free, coalesce(t.n, 0) as k_live,
+      select z.campaign_id, z.zone, z.rev, z.account_id, acc.free as a_free, least(acc.free, acc.pace) as a_most, coalesce(t.n, 0) as k_live,
         coalesce(k.max_concurrent_calls, 2147483647) - coalesce(t.n, 0) as k_free,
         case when k.calls_per_second is null then v_free
              else least(greatest(1, ceil(k.calls_per_second)), 1 + floor(extract(epoch from p_now - greatest(k.pace_at, p_now - interval '1 minute')) * k.calls_per_second))::int end as k_pace,
@@ -1416,7 +1411,7 @@ begin
     ), probe as materialized (           -- the least loaded and longest unserved first
       select * from lanes order by a_live, last_claimed_at, account_id, k_live limit greatest(3 * v_free, v_probe)
     ), cand as materialized (
-      select q.id, p.account_id, p.a_live, p.a_free, p.last_claimed_at, p.campaign_id, p.zone, p.k_live, least(p.k_free, p.k_pace) as k_free, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
+      select q.id, p.account_id, p.a_live, p.a_most, p.last_claimed_at, p.campaign_id, p.zone, p.k_live, least(p.k_free, p.k_pace) as k_free, q.phone, q.next_attempt_at as due, q.seq, 1 as kind
       from probe p cross join lateral (
         select l.id, l.phone, l.next_attempt_at, l.seq from ringleader.leads l
         where l.campaign_id = p.campaign_id and l.zone = p.zone and l.next_attempt_at <= p_now
@@ -1440,7 +1435,7 @@ begin
       from in_campaign i where kind = 0 or k_nth <= k_free
     ), pick as materialized (            -- across accounts: whoever has the fewest live calls, ties to the longest unserved
       select i.id, i.kind, row_number() over (order by i.kind, i.a_live + i.a_nth, i.last_claimed_at, i.account_id) as nth
-      from in_account i where i.a_nth <= i.a_free
+      from in_account i where i.a_nth <= i.a_most
       order by nth limit v_free
     ), lead as materialized (            -- a row that somebody edits right now is left for the next claim
       select p.nth, l.id, l.account_id, l.campaign_id, l.phone, l.attempts from pick p join ringleader.leads l on l.id = p.id
@@ -2603,9 +2598,8 @@ end $$;
 create function ringleader.apply_any(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid, p_payload text) returns jsonb language plpgsql as $$
 declare c ringleader.call_heads; e record; r jsonb; v_seen boolean;
 begin
-  -- The same attempt under another id of the provider is another call: none of ours. (By name: a row locked through the view costs a thirtieth of an event more.)
-  select x.id, x.account_id, x.agent_id, x.campaign_id, x.lead_id, x.kind, x.direction, x.phone, x.attempt, x.provider, x.provider_call_id, x.status, x.reserved_at, x.placing_at, x.released_at, x.analysis_due_at
-  into c from ringleader.calls x where x.account_id = p_account and x.agent_id = p_agent and x.id = p_attempt
+  -- The same attempt under another id of the provider is another call: none of ours.
+  select x.* into c from ringleader.call_heads x where x.account_id = p_account and x.agent_id = p_agent and x.id = p_attempt
     and coalesce(x.provider_call_id = p_fact ->> 'provider_call_id', true) for no key update;
   if c.placing_at is null then
     if c.id is null then
@@ -2657,61 +2651,56 @@ end $$;
 -- of its own, or null. A worker of an earlier release leaves those parameters, and says it all in p_fact.
 --
 -- Nearly every event is decided by one update: the call that it names has moved on, or ended. What that does not fit, and what asks for more, goes the
--- long way. Its rows are those of the call of this account and agent, so that it runs past row-level security (docs/adr/0016).
+-- long way. Its rows are those of the call of this account and agent, so that it runs past row-level security (docs/adr/0016). Both ways lock the call
+-- before they write the event, so that none waits for the other in a circle.
 create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid default null, p_payload text default null,
   p_event_key text default null, p_provider_call_id text default null, p_status text default null, p_provider_status text default null, p_source text default null)
 returns jsonb language plpgsql security definer set search_path = pg_catalog as $$
-declare c ringleader.call_heads; v_fact jsonb; v_moves boolean; v_plain boolean := true; v_free boolean := false; v_told boolean := false;
-  v_answered_at timestamptz; v_ended_at timestamptz; v_released boolean := true; v_done boolean := false;
+declare v_live constant text[] := '{placing,queued,dialing,ringing,in_progress}'; c ringleader.call_heads; v_fact jsonb; v_moves_to int; v_plain boolean := true;
+  v_free boolean := false; v_told boolean := false; v_answered_at timestamptz; v_ended_at timestamptz; v_released boolean := true; v_done boolean := false;
 begin
-  if p_source = 'event' and p_status is not null and p_attempt is not null then
-    v_moves := p_status in ('queued', 'dialing', 'ringing', 'in_progress');
+  if p_source = 'event' and p_status in ('queued', 'dialing', 'ringing', 'in_progress', 'completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') then
+    v_moves_to := array_position(v_live, p_status);
     if p_fact is not null then
-      v_plain := not p_fact ?| case when v_moves then array['transcript', 'recording_url', 'analysis', 'duration_seconds', 'cost']
+      v_plain := not p_fact ?| case when v_moves_to is not null then array['transcript', 'recording_url', 'analysis', 'duration_seconds', 'cost']
         else array['undialled', 'invalid_number', 'account_refused', 'agent_refused'] end and (p_fact -> 'analysis' ? 'do_not_call') is not true;
       v_free := coalesce((p_fact ->> 'line_free')::boolean, false);
       v_told := p_fact ? 'analysis';
       v_answered_at := p_fact ->> 'answered_at';
     end if;
-    if v_plain then
+    if v_plain and v_moves_to is not null then
+      update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
+        released_at = case when v_free then p_now else x.released_at end, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
+      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+        and array_position(v_live, x.status) < v_moves_to + v_free::int and (not v_free or x.released_at is null)
+        and (select e.id from ringleader.call_events e where e.agent_id = p_agent and e.event_key = p_event_key) is null;
+    elsif v_plain then
+      update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), reason = coalesce(p_fact ->> 'reason', x.reason),
+        placed_at = coalesce(x.placed_at, p_now), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null
+      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+        and x.status = any (v_live)
+        and (select e.id from ringleader.call_events e where e.agent_id = p_agent and e.event_key = p_event_key) is null
+      returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
+      into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
+    end if;
+    if found then
       insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, received_at)
       values (p_event, p_account, p_agent, p_attempt, p_event_key, p_provider_call_id, p_provider_status, 'applied', '{}', p_payload, 'event', p_now)
       on conflict (agent_id, event_key) do nothing;
-      v_plain := found;
-    end if;
-    if v_plain then
-      if not v_moves then
-        update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), reason = coalesce(p_fact ->> 'reason', x.reason),
-          placed_at = coalesce(x.placed_at, p_now), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null
-        where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
-          and x.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
-        returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
-        into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
-      elsif v_free then
-        update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at), released_at = p_now,
-          lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
-        where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null and x.released_at is null
-          and array_position('{placing,queued,dialing,ringing,in_progress}', x.status) <= array_position('{placing,queued,dialing,ringing,in_progress}', p_status);
+      -- The same key with other words, at the same moment: sent again, it is seen.
+      if not found then raise exception using errcode = 'serialization_failure', message = 'the event is being told by somebody else'; end if;
+      if v_moves_to is not null then
+        if not v_free then return jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', false, 'completed', false); end if;
+        update ringleader.open_calls o set slot = false where o.call_id = p_attempt;
       else
-        update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
-          lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
-        where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
-          and array_position('{placing,queued,dialing,ringing,in_progress}', x.status) < array_position('{placing,queued,dialing,ringing,in_progress}', p_status);
+        if p_fact is not null then perform ringleader.enrich_call(c, p_fact, p_now); end if;
+        if p_status = 'completed' and not v_told then perform ringleader.await_analysis(c, p_now); end if;
+        delete from ringleader.open_calls o where o.call_id = p_attempt returning o.slot into v_released;
+        v_released := v_released is true;
+        v_done := ringleader.settle_call(c, p_status, false, false, v_ended_at, p_now);
       end if;
-      if found then
-        if v_moves then
-          if not v_free then return jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', false, 'completed', false); end if;
-          update ringleader.open_calls o set slot = false where o.call_id = p_attempt;
-        else
-          if p_fact is not null then perform ringleader.enrich_call(c, p_fact, p_now); end if;
-          if p_status = 'completed' and not v_told then perform ringleader.await_analysis(c, p_now); end if;
-          delete from ringleader.open_calls o where o.call_id = p_attempt returning o.slot into v_released;
-          v_done := ringleader.settle_call(c, p_status, false, false, v_ended_at, p_now);
-        end if;
-        return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', v_released is true, 'completed', v_done),
-          v_done or v_told or p_status = 'failed', v_released, p_account, p_event, p_now);
-      end if;
-      delete from ringleader.call_events x where x.id = p_event;
+      return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', v_released, 'completed', v_done),
+        v_done or v_told or p_status = 'failed', v_released, p_account, p_event, p_now);
     end if;
   end if;
   if p_event_key is not null then

@@ -121,12 +121,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a call that has ended ends again with the next event, which is a common one',
     invariant: 6,
-    patches: [
-      schema(
-        "\n          and x.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')\n        returning",
-        '\n        returning',
-      ),
-    ],
+    patches: [schema('\n        and x.status = any (v_live)\n', '\n')],
     killer: { seed: 1 },
   },
   {
@@ -134,8 +129,8 @@ export const MUTANTS: readonly Mutant[] = [
     invariant: 6,
     patches: [
       schema(
-        "x.status) < array_position('{placing,queued,dialing,ringing,in_progress}', p_status);",
-        "x.status) <> array_position('{placing,queued,dialing,ringing,in_progress}', p_status);",
+        'array_position(v_live, x.status) < v_moves_to + v_free::int',
+        'array_position(v_live, x.status) <> v_moves_to + v_free::int',
       ),
     ],
     killer: { seed: 2 },

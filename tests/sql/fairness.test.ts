@@ -97,6 +97,29 @@ describe('fairness as numbers (class 16)', () => {
     expect(each).toEqual([3, 3, 3, 3]);
   });
 
+  test('campaigns of one account take turns under its pace, though they list the same numbers', async () => {
+    const owner = await engine.account({ cap: 50 });
+    await verbs.updateAccount(owner.account, now(), { calls_per_second: 1 });
+    const names = new Map<string | null, string>();
+    for (const [name, leads] of Object.entries({ short: 10, long: 30 })) {
+      const campaign = await engine.campaign(owner, { retry: { max_attempts: 1 } });
+      await engine.leads(owner.account, campaign, phones(leads));
+      await verbs.startCampaign(owner.account, now(), campaign);
+      names.set(campaign, name);
+    }
+    const turns: string[] = [];
+    for (let second = 0; second < 16; second += 1) {
+      const { calls } = await verbs.claimCalls(now(), randomUUID(), 100, 1000);
+      turns.push(...calls.map((call) => names.get(call.campaign_id)!));
+      engine.pass(1 / 60);
+    }
+    expect(
+      turns.slice(2).every((name, i) => name !== turns[i + 1] && name === turns[i]),
+      turns.join(' '),
+    ).toBe(true);
+    expect(turns).toHaveLength(16);
+  });
+
   test('direct calls go before all campaigns, within the caps, and leave the rest to them (class 15)', async () => {
     const big = await running(5000, 4);
     const other = await running(10, 4);

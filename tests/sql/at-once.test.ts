@@ -1,0 +1,127 @@
+/** An event that is told twice at one moment: a provider sends again what it has no answer for, and two workers hear it. */
+import { randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { CallFact } from '../../lib/verbs.ts';
+import { testDatabase } from '../support/database.ts';
+import { createEngine, phones } from '../support/engine.ts';
+import { twoSessions } from './two-sessions.ts';
+
+const db = await testDatabase();
+const engine = createEngine(db);
+const { verbs, now } = engine;
+const { during, blocked } = twoSessions(db);
+afterEach(() => engine.reset());
+
+type Status = NonNullable<CallFact['status']>;
+
+/** An account whose calls its provider has accepted; and what an event says of one. */
+const onTheLine = async (leads: number) => {
+  const owner = await engine.account({ cap: leads });
+  const campaign = await engine.campaign(owner, { retry: { max_attempts: 1 } });
+  await engine.leads(owner.account, campaign, phones(leads));
+  await verbs.startCampaign(owner.account, now(), campaign);
+  const calls = (await engine.place(leads)).map((call) => call.call_id);
+  expect(calls).toHaveLength(leads);
+  const told = (call: string, status: Status): CallFact => ({
+    event_key: `event of ${call}`,
+    attempt_id: call,
+    provider_call_id: `x-${call}`,
+    source: 'event',
+    status,
+  });
+  const fates = async (call: string): Promise<string[]> => {
+    const { rows } = await db.pool.query<{ fate: string }>(
+      'select fate from ringleader.call_events where call_id = $1 and event_key like $2 order by fate',
+      [call, 'event of %'],
+    );
+    return rows.map((row) => row.fate);
+  };
+  const holdCall = async (client: Client, call: string): Promise<void> => {
+    await client.query(`select set_config('ringleader.account', $1, true)`, [owner.account]);
+    expect((await client.query('select from ringleader.calls where id = $1 for no key update', [call])).rowCount).toBe(1);
+  };
+  return { ...owner, calls, told, fates, holdCall };
+};
+
+type Scene = Awaited<ReturnType<typeof onTheLine>>;
+
+const byWorker = {
+  'a worker': async ({ account, agent }: Scene, fact: CallFact): Promise<string> =>
+    (await verbs.applyFact(account, now(), agent, randomUUID(), fact))!.fate,
+  /** All of it in one value, which is taken the long way. */
+  'a worker of an earlier release': async ({ account, agent }: Scene, fact: CallFact): Promise<string> => {
+    const { rows } = await db.pool.query<{ fate: string }>(
+      `select ringleader.apply_fact($1, $2, $3, $4, $5, $6, null) ->> 'fate' as fate`,
+      [account, now(), agent, randomUUID(), fact, fact.attempt_id],
+    );
+    return rows[0].fate;
+  },
+};
+
+/** What two tellers answer who both came while a call was locked, in the order in which they came. */
+const whileLocked = async (scene: Scene, first: () => Promise<string>, second: () => Promise<string>) => {
+  let both: Promise<string>[] = [];
+  await during(
+    (client) => scene.holdCall(client, scene.calls[0]),
+    async () => {
+      both = [first()];
+      await blocked(1);
+      both.push(second());
+      await blocked(2);
+    },
+  );
+  return Promise.allSettled(both);
+};
+
+describe('an event that two sessions tell at one moment', () => {
+  const STATUSES = ['ringing', 'completed', 'no_answer', 'in_progress'] as const;
+
+  test('is answered alike when its answer was lost and the statement is sent again: 300 pairs', { timeout: 60_000 }, async () => {
+    const { account, agent, calls, told, fates } = await onTheLine(300);
+    const tellTwice = async (call: string, status: Status): Promise<void> => {
+      const id = randomUUID();
+      const send = () => verbs.applyFact(account, now(), agent, id, told(call, status));
+      const [one, other] = await Promise.all([send(), send()]);
+      expect(one?.fate).toBe('applied');
+      expect({ ...other, refill: other?.refill ?? null }).toEqual({ ...one, refill: one?.refill ?? null });
+      expect(await fates(call)).toEqual(['applied']);
+    };
+    // Five pairs at a time: so many sessions want the two cores that one of a pair is overtaken anywhere.
+    for (let i = 0; i < calls.length; i += 5) {
+      await Promise.all(calls.slice(i, i + 5).map((call, n) => tellTwice(call, STATUSES[n % STATUSES.length])));
+    }
+  });
+
+  const WORKERS = Object.keys(byWorker) as (keyof typeof byWorker)[];
+  for (const status of STATUSES) {
+    for (const first of WORKERS) {
+      for (const second of WORKERS) {
+        test(`counts once when ${first} and ${second} hear "${status}": neither waits for the other in a circle`, async () => {
+          const scene = await onTheLine(1);
+          const fact = scene.told(scene.calls[0], status);
+          const answers = await whileLocked(
+            scene,
+            () => byWorker[first](scene, fact),
+            () => byWorker[second](scene, fact),
+          );
+          expect(answers).toMatchObject([{ value: 'applied' }, { value: 'duplicate' }]);
+          expect(await scene.fates(scene.calls[0])).toEqual(['applied', 'duplicate']);
+        });
+      }
+    }
+  }
+
+  test('is one event when its key comes with two words: the second is to be told again, and is seen then', async () => {
+    const scene = await onTheLine(1);
+    const tell = (status: Status) => byWorker['a worker'](scene, scene.told(scene.calls[0], status));
+    const answers = await whileLocked(
+      scene,
+      () => tell('queued'),
+      () => tell('ringing'),
+    );
+    expect(answers).toMatchObject([{ value: 'applied' }, { reason: { code: '40001' } }]);
+    expect(await tell('ringing')).toBe('duplicate');
+    expect(await scene.fates(scene.calls[0])).toEqual(['applied', 'duplicate']);
+  });
+});
