@@ -95,7 +95,7 @@ create table if not exists ringleader.agents (
   webhook_secrets_sealed text,
   analysis_mapping jsonb,
   webhook_registered boolean not null default false,
-  paused_reason text,                                      -- set when the provider refuses the whole account (key, credit)
+  paused_reason text,                                      -- set when the provider refuses the whole account (key, credit) or this agent
   hold_until timestamptz not null default '-infinity',     -- the provider asked to be left alone until then (429)
   deleted_at timestamptz,
   created_at timestamptz not null
@@ -980,8 +980,9 @@ end $$;
 -- nor by any other with the same ones. Or it refused the agent alone. Tells of each campaign that runs, or of the agent when none does; direct calls
 -- that wait for it have failed.
 create function ringleader.pause_agents(p_agent uuid, p_account_wide boolean, p_reason text, p_now timestamptz) returns void language plpgsql as $$
-declare g record; k record; c record; v_reason text := coalesce(p_reason, 'refused by the provider'); v_paused boolean := false; v_told boolean := false;
+declare g record; k record; c record; v_reason text := coalesce(p_reason, 'refused by the provider'); v_words text; v_paused boolean := false; v_told boolean := false;
 begin
+  v_words := format('The provider refused the %s: %s', case when p_account_wide then 'account' else 'agent' end, v_reason);
   for g in
     with refused as (select * from ringleader.agents x where x.id = p_agent)
     update ringleader.agents x set paused_reason = v_reason from refused o
@@ -992,7 +993,7 @@ begin
     v_paused := true;
     for k in select x.id, x.account_id from ringleader.campaigns x where x.agent_id = g.id and x.status = 'active' order by x.id loop
       v_told := true;
-      perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, 'The provider refused the account: ' || v_reason, p_now, p_now, g.id);
+      perform ringleader.owe_mail(k.account_id, 'campaign_paused', k.id, 'agent:' || extract(epoch from p_now)::text, v_words, p_now, p_now, g.id);
     end loop;
     -- One that a claim takes at this moment is ended by the fence.
     for c in select x.id from ringleader.calls x where x.agent_id = g.id and x.due_at is not null and x.status = 'waiting' order by x.id for no key update skip locked loop
@@ -1000,7 +1001,7 @@ begin
     end loop;
   end loop;
   if not v_paused or v_told then return; end if;
-  perform ringleader.owe_mail((select x.account_id from ringleader.agents x where x.id = p_agent), 'campaign_paused', null, 'agent:' || p_agent || ':' || extract(epoch from p_now), 'The provider refused the account: ' || v_reason, p_now, p_now, p_agent);
+  perform ringleader.owe_mail((select x.account_id from ringleader.agents x where x.id = p_agent), 'campaign_paused', null, 'agent:' || p_agent || ':' || extract(epoch from p_now), v_words, p_now, p_now, p_agent);
 end $$;
 
 -- What no verb saw: campaigns whose last fact is in, and silence that is to be told, once per dry spell. How many were completed, and what failed: for
@@ -1776,7 +1777,8 @@ begin
   return ringleader.taken_json(n);
 end $$;
 
--- A send whose end nobody recorded: it may have gone out, so it is looked up after 1, 5, 15 and 60 minutes before a person decides.
+-- Completes what is done, and takes the mails that are due. A send whose end nobody recorded may have gone out: it is `unknown`, and handed out to be
+-- looked up after 1, 5, 15 and 60 minutes before a person decides.
 create function ringleader.sweep_notifications(p_now timestamptz, p_token uuid, p_limit int, p_off jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
 declare n ringleader.notifications; v_taken jsonb := '[]'; v_one jsonb; v_done int; v_look jsonb;
@@ -2451,7 +2453,7 @@ begin
     reasons := reasons || ringleader.why('number_in_call', 'Another call to this number is under way.');
   end if;
   if g.paused_reason is not null then
-    reasons := reasons || ringleader.why('provider_paused', 'The provider refused the account: ' || g.paused_reason);
+    reasons := reasons || ringleader.why('provider_paused', 'The provider refuses this agent: ' || g.paused_reason);
     next_at := null;
   elsif g.hold_until > p_now then
     reasons := reasons || ringleader.why('provider_paused', format('The provider asked to wait until %s.', ringleader.iso(g.hold_until)));

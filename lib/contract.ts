@@ -52,7 +52,7 @@ export const LEAD_STATUSES = [
   'canceled',
 ] as const;
 export const DISPOSITIONS = ['completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled', 'unknown'] as const;
-/** `waiting` is a direct call that has no slot yet; the rest are the states of product order. */
+/** `waiting` is a direct call that has no slot yet; the rest stand in the order in which a call goes through them. */
 export const CALL_STATUSES = [
   'waiting',
   'reserved',
@@ -65,6 +65,7 @@ export const CALL_STATUSES = [
 ] as const;
 export const TEMPERATURES = ['hot', 'warm', 'cold'] as const;
 export const NOTIFICATION_TYPES = ['campaign_summary', 'hot_lead', 'campaign_paused', 'nothing_dialled'] as const;
+/** `outside_legal_hours` and `frequency_limit` are part of the contract and not produced yet. */
 export const EXPLAIN_CODES = [
   'campaign_not_active',
   'not_started',

@@ -1,4 +1,4 @@
-/** Every error that leaves the house is one of these; `app.ts` alone turns them into HTTP. */
+/** Every error that leaves the house is one of these; `functions/respond.ts` alone turns them into HTTP. */
 
 export type ErrorType =
   | 'database_connection_error'
@@ -60,7 +60,7 @@ export interface DbFailure {
   errorType: 'database_connection_error' | 'database_query_error' | 'database_transaction_error';
 }
 
-/** The only error `lib/db.ts` throws. Never carries the driver's object (it holds the password) nor a value. */
+/** What `lib/db.ts` throws when a statement fails, save for a misconfigured role. Never carries the driver's object (it holds the password) nor a value. */
 export class DbError extends Error {
   override name = 'DbError';
   readonly failure: DbFailure;

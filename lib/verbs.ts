@@ -343,8 +343,8 @@ const rowsOf = <T extends z.ZodRawShape>(shape: T) => z.array(z.object({ ...shap
 // ---------------------------------------------------------------- the verbs
 
 export const VERBS = {
-  // ---- system verbs: run across accounts under a policy of their own; the only ones that do
-  /** Who a key belongs to; null for an unknown, revoked or expired one. */
+  // ---- system verbs: run across accounts, under a policy of their own
+  /** Who a key belongs to; null for an unknown or revoked one. */
   authenticate: system<[keyHash: string]>()('authenticate', z.object({ account_id: c.Id, api_key_id: c.Id }).nullable()),
   /**
    * Reserves up to `limit` due leads and direct calls under all caps at once. The same `claimId` returns the same calls. A refill

@@ -135,7 +135,7 @@ export interface RefusedAgent {
 
 /** How calls with a refused agent go on. */
 const mending = ({ id }: RefusedAgent): Notice['lines'][number] => ({
-  text: `Nobody is called with this voice agent until the account is in order at the provider. Then set its credentials again, or lift the pause: PATCH /v1/agents/${id} with {"paused_reason": null}.`,
+  text: `Nobody is called with this voice agent until this is mended at the provider. Then set its credentials again, or lift the pause: PATCH /v1/agents/${id} with {"paused_reason": null}.`,
   own: true,
 });
 const reasonLine = (reason: string | null): Notice['lines'][number] => ({
@@ -164,7 +164,7 @@ export const composePaused = (
     because: 'the campaign was paused',
   });
 
-/** An agent whose provider refuses the account while no campaign of it runs. */
+/** An agent that its provider refuses while no campaign of it runs. */
 export const composeAgentPaused = (
   data: NoticeFrame & { reason: string | null; agent: RefusedAgent; homeUrl: string },
 ): ComposedMail =>

@@ -141,7 +141,7 @@ const REASONS: Record<string, [scene: () => Promise<Scene>, next: string | null]
     null,
   ],
 };
-/** Of a later stage. */
+/** Part of the contract, and not built yet. */
 const NOT_YET = ['outside_legal_hours', 'frequency_limit'];
 
 const explain = async ({ account, leads }: Scene) => (await verbs.explainLead(account, now(), leads.at(-1)!, SYSTEM_CAP))!;
