@@ -13,7 +13,7 @@
 --   * A slot is a row of `open_calls` that holds one: there is no counter that could drift.
 --   * What moves while a lead is dialled stands in no index of the big tables, so that their updates write no index entry (heap-only
 --     tuples), and a domain takes the place of a check, which every statement would parse anew (docs/adr/0014).
---   * Lock order: call, lead, campaign.
+--   * Lock order: call, its event, lead, campaign.
 
 -- ================================================================ roles and schema
 
@@ -2670,27 +2670,30 @@ begin
       v_told := p_fact ? 'analysis';
       v_answered_at := p_fact ->> 'answered_at';
     end if;
-    if v_plain and v_moves_to is not null then
-      update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
-        released_at = case when v_free then p_now else x.released_at end, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
-      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
-        and array_position(v_live, x.status) < v_moves_to + v_free::int and (not v_free or x.released_at is null)
-        and (select e.id from ringleader.call_events e where e.agent_id = p_agent and e.event_key = p_event_key) is null;
-    elsif v_plain then
-      update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), reason = coalesce(p_fact ->> 'reason', x.reason),
-        placed_at = coalesce(x.placed_at, p_now), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null
-      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
-        and x.status = any (v_live)
-        and (select e.id from ringleader.call_events e where e.agent_id = p_agent and e.event_key = p_event_key) is null
-      returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
-      into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
+    if v_plain then
+      begin
+        if v_moves_to is not null then
+          update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
+            released_at = case when v_free then p_now else x.released_at end, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
+          where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+            and array_position(v_live, x.status) < v_moves_to + v_free::int and (not v_free or x.released_at is null);
+        else
+          update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), reason = coalesce(p_fact ->> 'reason', x.reason),
+            placed_at = coalesce(x.placed_at, p_now), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null
+          where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+            and x.status = any (v_live)
+          returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
+          into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
+        end if;
+        v_plain := found;
+        if found then
+          insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, received_at)
+          values (p_event, p_account, p_agent, p_attempt, p_event_key, p_provider_call_id, p_provider_status, 'applied', '{}', p_payload, 'event', p_now);
+        end if;
+      exception when unique_violation then v_plain := false; -- its key was here before, with other words: nothing has been done
+      end;
     end if;
-    if found then
-      insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, received_at)
-      values (p_event, p_account, p_agent, p_attempt, p_event_key, p_provider_call_id, p_provider_status, 'applied', '{}', p_payload, 'event', p_now)
-      on conflict (agent_id, event_key) do nothing;
-      -- The same key with other words, at the same moment: sent again, it is seen.
-      if not found then raise exception using errcode = 'serialization_failure', message = 'the event is being told by somebody else'; end if;
+    if v_plain then
       if v_moves_to is not null then
         if not v_free then return jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', false, 'completed', false); end if;
         update ringleader.open_calls o set slot = false where o.call_id = p_attempt;

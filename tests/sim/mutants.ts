@@ -121,7 +121,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a call that has ended ends again with the next event, which is a common one',
     invariant: 6,
-    patches: [schema('\n        and x.status = any (v_live)\n', '\n')],
+    patches: [schema('\n            and x.status = any (v_live)\n', '\n')],
     killer: { seed: 1 },
   },
   {

@@ -112,7 +112,7 @@ describe('an event that two sessions tell at one moment', () => {
     }
   }
 
-  test('is one event when its key comes with two words: the second is to be told again, and is seen then', async () => {
+  test('is one event when its key comes with two words: the second has no effect', async () => {
     const scene = await onTheLine(1);
     const tell = (status: Status) => byWorker['a worker'](scene, scene.told(scene.calls[0], status));
     const answers = await whileLocked(
@@ -120,8 +120,8 @@ describe('an event that two sessions tell at one moment', () => {
       () => tell('queued'),
       () => tell('ringing'),
     );
-    expect(answers).toMatchObject([{ value: 'applied' }, { reason: { code: '40001' } }]);
-    expect(await tell('ringing')).toBe('duplicate');
+    expect(answers).toMatchObject([{ value: 'applied' }, { value: 'duplicate' }]);
+    expect(await verbs.getCall(scene.account, now(), scene.calls[0])).toMatchObject({ status: 'queued' });
     expect(await scene.fates(scene.calls[0])).toEqual(['applied', 'duplicate']);
   });
 });
