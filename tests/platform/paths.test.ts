@@ -2,7 +2,8 @@
 import fs from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SinkEvent } from '../../local/sentry-sink.ts';
-import { CANARIES, createScene, pathsOf, PHONES, startOutside } from './paths.ts';
+import { CANARIES, createScene, PHONES, startOutside } from './path-scene.ts';
+import { pathsOf } from './paths.ts';
 import { until } from './rig.ts';
 import { startWorkerRig } from './worker-rig.ts';
 
