@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ProviderName } from '../../lib/contract.ts';
 import type { ProviderAgent, WebhookRequest } from '../../lib/providers/provider.ts';
+import { baseUrls, createProviders } from '../../lib/providers/table.ts';
 
 export const CALL = {
   attempt_id: '6f1c1a52-5b0e-4f0a-9c1d-0d7b6f3f1a01',
@@ -13,6 +14,8 @@ export const CALL = {
   variables: { plan: 'Gold', seats: 3, trial: true, nothing: null, attempt_id: 'stolen', system__time: 'x' },
   webhook_url: 'https://dialer.example.com/webhooks/provider/key',
 };
+/** The adapters, for what asks nobody: where their APIs should be, nothing listens. */
+export const providers = createProviders({ providerBaseUrls: baseUrls(() => 'http://127.0.0.1:9') });
 /** When the samples' calls take place. */
 export const NOW = new Date('2026-03-02T10:00:41.000Z');
 export const SECRET = 'secret-of-today';

@@ -4,12 +4,9 @@ import { PROVIDERS, type ProviderName } from '../../lib/contract.ts';
 import { Refusal } from '../../lib/errors.ts';
 import type { WebhookRequest } from '../../lib/providers/provider.ts';
 import { refused } from '../../lib/providers/http.ts';
-import { baseUrls, createProviders } from '../../lib/providers/table.ts';
 import type { CallFact } from '../../lib/verbs.ts';
-import { CALL, DIALECTS, samplesOf, webhook } from './dialects.ts';
+import { CALL, DIALECTS, providers, samplesOf, webhook } from './dialects.ts';
 
-const at = 'http://127.0.0.1:9';
-const providers = createProviders({ providerBaseUrls: baseUrls(() => at) });
 const MB = 1_048_576;
 
 const request = (name: ProviderName, body: string, type = DIALECTS[name].contentType): WebhookRequest => ({
