@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { AGENT, ask, dial, startScene } from './support.ts';
+import { AGENT, ANSWERED, ask, dial, HOUR, startScene } from './support.ts';
 import type { Execution, Scene } from './support.ts';
 
 let scene: Scene;
@@ -8,13 +8,9 @@ beforeEach(async () => {
 });
 afterEach(() => scene.stop());
 
-/** An hour is longer than any call. */
-const HOUR = 3_600_000;
 const number = (digits: number): string => `+120255501${String(digits).padStart(2, '0')}`;
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 const lead = (execution: Execution) => execution.extracted_data?.Lead;
-
-const ANSWERED = ['queued', 'initiated', 'ringing', 'in-progress', 'call-disconnected', 'completed'];
 
 interface Row {
   digits: number[];

@@ -88,6 +88,14 @@ const startReceiver = async (answer: Teller) => {
 };
 
 export const AGENT = 'agent-1';
+/** Longer than any call. */
+export const HOUR = 3_600_000;
+/** The number that answers with the best score. */
+export const HOT = '+12025550100';
+/** A number of its own for every n, that answers. */
+export const answering = (n: number): string => `+1202555${String(n).padStart(2, '0')}00`;
+/** What is told of a call that is answered. */
+export const ANSWERED = ['queued', 'initiated', 'ringing', 'in-progress', 'call-disconnected', 'completed'];
 
 /** A phone network whose time stands still, with the webhooks of {@link AGENT} received by us. */
 export const startScene = async (options: { random?: () => number; answer?: Teller } = {}) => {

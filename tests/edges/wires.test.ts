@@ -9,11 +9,10 @@ import type { Provider, ProviderAgent, WebhookRequest } from '../../lib/provider
 import { createProviders } from '../../lib/providers/table.ts';
 import type { CallFact } from '../../lib/verbs.ts';
 import { expectedEnd } from '../journey/digits.ts';
-import { ask, manualClock, until } from './support.ts';
+import { ask, HOT, HOUR, manualClock, until } from './support.ts';
 
 const WIRES = ['bolna', 'vapi', 'retell'] as const;
 type Name = (typeof WIRES)[number];
-const HOUR = 3_600_000;
 const SECRET = 'the-secret-of-our-webhooks';
 
 interface Received extends WebhookRequest {
@@ -250,7 +249,6 @@ describe('the number table on every wire', () => {
 describe('the wires', () => {
   let wires: Wires;
   afterEach(() => wires.stop());
-  const HOT = '+12025550100';
 
   const PLANS: [title: string, plan: object | null, credentials: Record<string, string>][] = [
     ['a credential that nobody made is a bearer token that reads as its id', null, {}],
