@@ -131,7 +131,9 @@ test('pages are never stored, carry a policy without inline code, and unchanged 
   expect(policy).toContain("default-src 'none'");
   expect(policy).not.toContain('unsafe');
   expect(text).not.toMatch(/ style=| on[a-z]+=|<style|<script>/);
-  for (const asset of text.match(/\/assets\/[^"]+/g) ?? []) {
+  const assets = text.match(/\/assets\/[^"]+/g) ?? [];
+  expect(assets.length).toBeGreaterThan(1);
+  for (const asset of assets) {
     const file = await send(asset);
     expect(file.status, asset).toBe(200);
     expect(file.headers.get('cache-control')).toContain('immutable');

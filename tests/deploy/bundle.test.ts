@@ -53,6 +53,7 @@ describe.each(['staging', 'production'])('the bundle of %s', (env) => {
   test('is accepted by wrangler deploy --dry-run, with every binding and variable of wrangler.toml', () => {
     const { durable_objects, vars } = readConfig({ config }, { hideWarnings: true });
     expect(durable_objects.bindings.length).toBeGreaterThan(0);
+    expect(Object.keys(vars)).toContain('EMAIL_CAMPAIGN_SUMMARY_ENABLED');
     for (const { name, class_name } of durable_objects.bindings) expect(bundle.says).toContain(`env.${name} (${class_name})`);
     for (const [name, value] of Object.entries(vars)) expect(bundle.says).toContain(`env.${name} ("${String(value)}")`);
   });

@@ -48,6 +48,7 @@ describe.each(PROVIDERS)('%s: events', (name) => {
     const keys = samplesOf(name)
       .filter((sample) => sample.expect !== null)
       .map((sample) => [sample, provider.parseWebhook(agent, webhook(name, sample))!.event_key] as const);
+    expect(keys.length).toBeGreaterThan(5);
     for (const [sample, key] of keys) {
       expect(provider.parseWebhook(agent, webhook(name, sample))!.event_key).toBe(key);
       const elsewhere = samplesOf(name, { call: 'call-2', attempt: CALL.attempt_id }).find(
@@ -168,6 +169,7 @@ describe.each(PROVIDERS)('%s: reads', (name) => {
   const { reads } = apiOf(name);
 
   test('a call that is read says the same as its events would', async () => {
+    expect(reads.length).toBeGreaterThan(3);
     for (const { name: label, body, expect: expected } of reads) {
       api.answers(200, body);
       const read = await api.provider.readCall(agent, 'call-1');

@@ -99,8 +99,9 @@ describe.each(PROVIDERS)('%s', (name) => {
 
   test('what is none of our business is acknowledged and leaves nothing', async () => {
     const { receive, samples, events } = await onTheLine(name);
-    for (const sample of samples.filter(({ expect: said }) => said === null))
-      expect(await receive(webhook(name, sample, undefined, now())), sample.name).toBeNull();
+    const others = samples.filter(({ expect: said }) => said === null);
+    expect(others.length).toBeGreaterThan(0);
+    for (const sample of others) expect(await receive(webhook(name, sample, undefined, now())), sample.name).toBeNull();
     expect(await events()).toBe(0);
   });
 

@@ -28,6 +28,7 @@ describe('an id that a provider gives to two calls', () => {
       calls.map((call) => call.call_id),
     );
     const twins = calls.filter((call) => call.account_id === owner.account).map((call) => call.call_id);
+    expect(twins).toHaveLength(2);
     return { owner, calls, twins };
   };
 
