@@ -164,7 +164,7 @@ create table if not exists ringleader.leads (
   email text,
   company text,
   timezone text,                                           -- as given; null: the campaign's
-  zone text not null default '',                           -- its lane in campaign_zones: the time zone, or '' for the campaign's
+  zone text not null default '',                           -- its lane in campaign_zones: the time zone in small letters, or '' for the campaign's
   variables jsonb not null default '{}',
   status ringleader.lead_status not null,
   disposition text,
@@ -610,6 +610,12 @@ begin
   perform ringleader.one_claimer();
 end $$;
 
+-- The scores from which a lead is hot or warm change when every score that was judged by the old ones is committed, and can be judged anew.
+create function ringleader.before_thresholds_change(p_campaign uuid) returns void language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(74210004, hashtext(p_campaign::text));
+end $$;
+
 -- Takes the one refill of an account, unless somebody has it: then marks it, and he looks again before he gives it back. Called last, after all
 -- that its caller wrote: whoever gives the refill back, or takes the mark away, does so while nobody shares this lock.
 create function ringleader.take_refill(p_account uuid, p_token uuid, p_now timestamptz) returns boolean language plpgsql as $$
@@ -760,8 +766,9 @@ begin
   on conflict (campaign_id, zone) do update set rev = z.rev + 1, next_due_at = least(z.next_due_at, excluded.next_due_at);
 end $$;
 
--- Works out windows again: those that have closed or are stale, or, after an edit, all of one campaign. A lane that somebody holds at this
--- moment is left to whoever rolls next; when it is stale nobody claims from it until then.
+-- Works out windows again: those that have closed or are stale, or, after an edit, those of one campaign; a thousand at a time, so that no number of
+-- lanes keeps others waiting. A lane that is not reached, or that somebody holds at this moment, is left to whoever rolls next; when it is closed or
+-- stale nobody claims from it until then.
 create function ringleader.roll_windows(p_now timestamptz, p_campaign uuid default null) returns void language plpgsql as $$
 declare z record; w record;
 begin
@@ -773,7 +780,7 @@ begin
     join ringleader.accounts a on a.id = k.account_id
     where case when p_campaign is null then (cz.closes_at <= p_now or cz.window_rev < a.window_rev + k.window_rev) and cz.next_due_at < 'infinity' and k.status = 'active'
       else cz.campaign_id = p_campaign end
-    order by 1, 2
+    order by 1, 2 limit 1000
     for no key update of cz skip locked
   loop
     select * into w from ringleader.window_after(z.window_days, z.window_start, z.window_end, z.tz, p_now);
@@ -868,13 +875,13 @@ begin
   return v_done;
 end $$;
 
--- Ends leads that wait in a campaign that is over; so many at a time that a statement is never cut off. The tick goes on with the rest.
-create function ringleader.close_leads(p_campaign uuid, p_status text) returns int language plpgsql as $$
+-- Ends leads that wait in a campaign that is over, p_most at a time so that a statement is never cut off. The tick goes on with the rest.
+create function ringleader.close_leads(p_campaign uuid, p_status text, p_most int default 20000) returns int language plpgsql as $$
 declare v_n int; b record;
 begin
-  -- To the 20,000th by one scan, without a join: before the first analyze of a young account a join compares every lead with every other.
+  -- To the last of them by one scan, without a join: before the first analyze of a young account a join compares every lead with every other.
   select x.zone, x.next_attempt_at, x.seq into b from ringleader.leads x
-  where x.campaign_id = p_campaign and x.next_attempt_at is not null order by x.zone, x.next_attempt_at, x.seq offset 19999 limit 1;
+  where x.campaign_id = p_campaign and x.next_attempt_at is not null order by x.zone, x.next_attempt_at, x.seq offset p_most - 1 limit 1;
   update ringleader.leads l set status = p_status, next_attempt_at = null
   where l.campaign_id = p_campaign and l.next_attempt_at is not null and (b.seq is null or (l.zone, l.next_attempt_at, l.seq) <= (b.zone, b.next_attempt_at, b.seq));
   get diagnostics v_n = row_count;
@@ -1078,10 +1085,12 @@ begin
   return false;
 end $$;
 
--- The analysis of a call that has ended may still come, unless it is here already: the campaign waits for it.
+-- The analysis of a call that has ended may still come, unless it is here already: the campaign waits for it. Twilio knows of none and is not asked:
+-- the account's application may post one (docs/adr/0012).
 create function ringleader.await_analysis(c ringleader.call_heads, p_now timestamptz) returns void language plpgsql as $$
 begin
-  update ringleader.calls x set analysis_due_at = p_now + w.grace, look_at = p_now + w.grace / 2, looked_at = null, looks = 0
+  update ringleader.calls x set analysis_due_at = p_now + w.grace, looks = 0,
+    look_at = p_now + case when x.provider = 'twilio' then w.grace else w.grace / 2 end, looked_at = case when x.provider = 'twilio' then p_now end
   from (select ringleader.minutes(coalesce(max(k.analysis_grace_minutes), 15)) as grace from ringleader.campaigns k where k.id = c.campaign_id) w
   where x.id = c.id and not exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null);
 end $$;
@@ -1128,9 +1137,10 @@ end $$;
 
 -- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more.
 create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns void language plpgsql as $$
-declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_told uuid;
+declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_told uuid; v_shared boolean;
 begin
   if v_valid then
+    v_shared := pg_advisory_xact_lock_shared(74210004, hashtext(c.campaign_id::text)) is not null; -- see before_thresholds_change
     v_score := (a ->> 'score')::double precision;
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
       duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost),
@@ -1173,6 +1183,14 @@ begin
   return jsonb_build_object('added', v_added, 'completed', v_done);
 end $$;
 
+-- The provider's id of a call is known from now on. Whoever looks for the call of that id before he parks an event waits until this is committed, and
+-- whoever has parked one is committed before its parked events are looked for: none is overlooked by both sides.
+create function ringleader.tie_call(p_account uuid, p_provider_call_id text, p_provider text, p_call uuid) returns void language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock_shared(74210003, hashtext(p_provider_call_id));
+  insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (p_account, p_provider_call_id, p_provider, p_call) on conflict do nothing;
+end $$;
+
 -- An inbound call of a number that is known: recorded as a call of the lead that was dialled last. Null when no lead has that number.
 create function ringleader.record_call_back(p_account uuid, p_agent uuid, p_fact jsonb, p_now timestamptz) returns ringleader.call_heads language plpgsql as $$
 declare l ringleader.leads; c ringleader.call_heads; v_call uuid; v_provider_call text := p_fact ->> 'provider_call_id';
@@ -1189,8 +1207,7 @@ begin
   select * into c from ringleader.call_heads x where x.account_id = p_account and x.id = ringleader.nth_id(p_agent, v_provider_call) for no key update;
   if v_call is not null then
     insert into ringleader.open_calls (call_id, account_id, campaign_id, phone, slot) values (c.id, p_account, c.campaign_id, c.phone, false);
-    insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (p_account, v_provider_call, c.provider, c.id)
-    on conflict do nothing;
+    perform ringleader.tie_call(p_account, v_provider_call, c.provider, c.id);
   end if;
   return c;
 end $$;
@@ -1232,15 +1249,14 @@ begin
   if c.provider_call_id is null or c.direction = 'inbound' then
     if c.provider_call_id is null and p_fact ? 'provider_call_id' then
       update ringleader.calls x set provider_call_id = p_fact ->> 'provider_call_id' where x.id = c.id;
-      insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id) values (c.account_id, p_fact ->> 'provider_call_id', c.provider, c.id)
-      on conflict do nothing;
+      perform ringleader.tie_call(c.account_id, p_fact ->> 'provider_call_id', c.provider, c.id);
     end if;
     if c.direction = 'inbound' and v_status in ('in_progress', 'completed') then v_done := ringleader.reach_caller(c, p_now) or v_done is true; end if;
   end if;
   if v_status in ('completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') and c.status not in ('completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') then
     v_waits := v_status = 'completed' and a is null;
     if p_fact ?| array['undialled', 'invalid_number', 'account_refused', 'agent_refused'] then
-      if (p_fact ->> 'undialled')::boolean and c.kind = 'campaign' and c.direction = 'outbound' and c.status <> 'unknown' then
+      if (p_fact ->> 'undialled')::boolean and c.kind = 'campaign' and c.direction = 'outbound' and c.status in ('placing', 'queued', 'dialing') then
         v_done := ringleader.take_back(c, v_status, p_fact, p_now) or v_done is true;
       else
         v_done := ringleader.close_call(c, v_status, p_fact ->> 'reason', (p_fact ->> 'ended_at')::timestamptz, true, v_waits, coalesce((p_fact ->> 'invalid_number')::boolean, false), p_now) or v_done is true;
@@ -1359,7 +1375,7 @@ begin
   get diagnostics v_n = row_count;
   v_left := v_n = p_limit;
   delete from ringleader.call_events e where e.id in (
-    select x.id from ringleader.call_events x where x.payload is null and x.received_at <= p_now - interval '180 days' order by x.received_at limit p_limit for update skip locked);
+    select x.id from ringleader.call_events x where x.payload is null and x.received_at <= p_now - interval '180 days' limit p_limit for update skip locked);
   get diagnostics v_n = row_count;
   v_left := v_left or v_n = p_limit;
   -- What was saved before this was written down counts from now.
@@ -1605,12 +1621,13 @@ begin
   perform ringleader.assert_app_role();
   perform 1 from ringleader.calls x where x.id = any (v_ids) order by x.id for no key update;
   with accepted as materialized (
-    select a.call_id, a.provider_call_id, x.account_id, x.provider, x.provider_call_id is null as news
+    select a.call_id, a.provider_call_id, x.account_id, x.provider,
+      x.provider_call_id is null and pg_advisory_xact_lock_shared(74210003, hashtext(a.provider_call_id)) is not null as news -- as tie_call
     from jsonb_to_recordset(p_outcomes) as a(call_id uuid, outcome text, provider_call_id text) join ringleader.calls x on x.id = a.call_id
     where a.outcome = 'accepted'
   ), known as (
     insert into ringleader.provider_calls (account_id, provider_call_id, provider, call_id)
-    select a.account_id, a.provider_call_id, a.provider, a.call_id from accepted a where a.news and a.provider_call_id is not null
+    select a.account_id, a.provider_call_id, a.provider, a.call_id from accepted a where a.news
     on conflict do nothing -- a provider that gives an id twice must not keep the others of this claim from being recorded
   )
   update ringleader.calls x set provider_call_id = coalesce(x.provider_call_id, a.provider_call_id), placed_at = coalesce(x.placed_at, p_now),
@@ -1701,9 +1718,9 @@ begin
     update ringleader.calls c set released_at = p_now from silent where c.id = silent.id and c.released_at is null returning c.id
   )
   update ringleader.open_calls o set slot = false from released where o.call_id = released.id;
-  -- Analyses past their grace, the provider having been asked.
+  -- Analyses past their grace, the provider having been asked; or past it for long: more are missing than the provider can be asked about.
   for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c
-           where c.analysis_due_at <= p_now and (c.looked_at < p_now or c.looks >= 10)
+           where c.analysis_due_at <= p_now and (c.looked_at < p_now or c.looks >= 10 or c.analysis_due_at <= p_now - interval '10 minutes')
            order by c.id limit 200 for no key update skip locked loop
     begin
       update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
@@ -1720,11 +1737,12 @@ begin
     exception when others then v_failed := v_failed || ringleader.failure('end_import', r.id, sqlstate);
     end;
   end loop;
-  -- Campaigns past their end, and leads left waiting in closed ones.
+  -- Campaigns past their end, and leads left waiting in closed ones: in all no more than one statement has time for.
   for r in select k.id, k.account_id, k.status from ringleader.campaigns k
            where k.settled_at is null and k.status <> 'draft' and (k.ends_at <= p_now or k.status = 'canceled') order by k.id limit 200 loop
+    exit when v_expired >= 20000;
     begin
-      v_n := ringleader.close_leads(r.id, case when r.status = 'canceled' then 'canceled' else 'expired' end);
+      v_n := ringleader.close_leads(r.id, case when r.status = 'canceled' then 'canceled' else 'expired' end, 20000 - v_expired);
       if ringleader.complete_if_free(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
       v_expired := v_expired + v_n;
     exception when others then v_failed := v_failed || ringleader.failure('close_campaign', r.id, sqlstate);
@@ -2116,6 +2134,7 @@ create function ringleader.update_campaign(p_account uuid, p_now timestamptz, p_
 declare k ringleader.campaigns; r jsonb := coalesce(c -> 'retry', '{}'); w jsonb := c -> 'window';
 begin
   perform ringleader.enter(p_account);
+  if c ?| array['hot_score', 'warm_score'] then perform ringleader.before_thresholds_change(p_id); end if;
   if c ? 'max_concurrent_calls' then perform ringleader.before_cap_change(); end if;
   select * into k from ringleader.campaigns x where x.account_id = p_account and x.id = p_id for update;
   if k.id is null then return null; end if;
@@ -2160,7 +2179,8 @@ begin
     hot_score = k.hot_score, warm_score = k.warm_score, analysis_grace_minutes = coalesce((c ->> 'analysis_grace_minutes')::int, x.analysis_grace_minutes)
   where x.id = p_id;
   if c ? 'hot_score' or c ? 'warm_score' then
-    update ringleader.leads l set temperature = ringleader.temperature_of(l.score, k.hot_score, k.warm_score) where l.campaign_id = p_id and l.score is not null;
+    update ringleader.leads l set temperature = ringleader.temperature_of(l.score, k.hot_score, k.warm_score)
+    where l.campaign_id = p_id and l.score is not null and l.temperature is distinct from ringleader.temperature_of(l.score, k.hot_score, k.warm_score);
   end if;
   if c ? 'window' or c ? 'timezone' then perform ringleader.roll_windows(p_now, p_id); end if;
   -- Fewer attempts than before: who waits for one too many has had all of them.
@@ -2293,7 +2313,7 @@ begin
     return ringleader.refuse(409, 'campaign_closed', 'the campaign was closed during the import: leads can no longer be added');
   end if;
   insert into ringleader.leads (id, account_id, campaign_id, phone, name, email, company, timezone, zone, variables, status, next_attempt_at, reason, import_id, import_row, created_at)
-  select r.id, p_account, p_campaign, r.phone, r.name, r.email, r.company, r.timezone, coalesce(r.timezone, ''), coalesce(r.variables, '{}'),
+  select r.id, p_account, p_campaign, r.phone, r.name, r.email, r.company, r.timezone, coalesce(lower(r.timezone), ''), coalesce(r.variables, '{}'),
     case when s.phone is null then 'waiting' else 'suppressed' end, case when s.phone is null then p_now end,
     case when s.phone is not null then 'the number is suppressed' end, p_import, r.row, p_now
   from jsonb_to_recordset(p_rows) as r(id uuid, "row" int, phone text, name text, email text, company text, timezone text, variables jsonb)
@@ -2309,7 +2329,7 @@ begin
   select p_account, p_campaign, p_import, e.row, e."column", e.code, e.message, coalesce(e.cells, '{}')
   from jsonb_to_recordset(p_errors) as e("row" int, "column" text, code text, message text, cells jsonb)
   on conflict (import_id, row) do nothing;
-  for z in select distinct coalesce(r ->> 'timezone', '') as zone from jsonb_array_elements(p_rows) r order by 1 loop
+  for z in select distinct coalesce(lower(r ->> 'timezone'), '') as zone from jsonb_array_elements(p_rows) r order by 1 loop
     perform ringleader.wake_lane(p_account, p_campaign, z.zone, p_now, p_now);
   end loop;
   return jsonb_build_object('imported', v_imported, 'duplicates', jsonb_array_length(p_rows) - v_imported, 'suppressed', v_suppressed);
@@ -2596,6 +2616,18 @@ begin
   return r;
 end $$;
 
+-- The call of which a provider speaks at the address of an agent, locked. One of ours may be another agent's of the account: some providers have one
+-- address for all agents.
+create function ringleader.call_of(p_account uuid, p_agent uuid, p_attempt uuid, p_provider_call_id text) returns ringleader.call_heads language plpgsql as $$
+declare c ringleader.call_heads; v_provider text; v_told uuid;
+begin
+  select g.provider into v_provider from ringleader.agents g where g.account_id = p_account and g.id = p_agent;
+  select p.call_id into v_told from ringleader.provider_calls p where p.account_id = p_account and p.provider_call_id = p_provider_call_id and p.provider = v_provider;
+  select x.* into c from ringleader.call_heads x where x.account_id = p_account and x.id in (p_attempt, v_told) and x.provider = v_provider
+    and (x.agent_id = p_agent or x.direction = 'outbound') and coalesce(x.provider_call_id = p_provider_call_id, true) order by x.id = p_attempt desc nulls last limit 1 for no key update;
+  return c;
+end $$;
+
 -- Applies what is said of a call, once, in whatever order it comes and whoever says it.
 create function ringleader.apply_any(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid, p_payload text) returns jsonb language plpgsql as $$
 declare c ringleader.call_heads; e record; r jsonb; v_seen boolean;
@@ -2604,14 +2636,17 @@ begin
   select x.* into c from ringleader.call_heads x where x.account_id = p_account and x.agent_id = p_agent and x.id = p_attempt
     and coalesce(x.provider_call_id = p_fact ->> 'provider_call_id', true) for no key update;
   if c.placing_at is null then
-    if c.id is null then
-      select x.* into c from ringleader.provider_calls p join ringleader.call_heads x on x.id = p.call_id
-      where p.account_id = p_account and p.provider_call_id = p_fact ->> 'provider_call_id' and x.account_id = p_account and x.agent_id = p_agent for no key update of x;
-    end if;
+    if c.id is null then c := ringleader.call_of(p_account, p_agent, p_attempt, p_fact ->> 'provider_call_id'); end if;
     if c.id is null then
       if not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
-      if p_fact ->> 'direction' is distinct from 'inbound' then return ringleader.park(p_account, p_now, p_agent, p_event, p_fact, p_payload); end if;
-      c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
+      if p_fact ? 'elsewhere' then null; -- somebody else's
+      elsif p_fact ->> 'direction' = 'inbound' then c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
+      else
+        -- Once more, when whoever is recording this call just now is committed (see tie_call).
+        perform pg_advisory_xact_lock(74210003, hashtext(p_fact ->> 'provider_call_id'));
+        c := ringleader.call_of(p_account, p_agent, p_attempt, p_fact ->> 'provider_call_id');
+        if c.id is null then return ringleader.park(p_account, p_now, p_agent, p_event, p_fact, p_payload); end if;
+      end if;
       if c.id is null then return jsonb_build_object('fate', 'ignored', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
     end if;
     if c.placing_at is null and c.direction = 'outbound' and p_fact ->> 'source' = 'posted' then
@@ -2619,12 +2654,12 @@ begin
     end if;
   end if;
   insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, replay_of, received_at)
-  values (p_event, p_account, p_agent, c.id, p_fact ->> 'event_key', p_fact ->> 'provider_call_id', p_fact ->> 'provider_status', 'applied', '{}', p_payload, p_fact ->> 'source',
+  values (p_event, p_account, c.agent_id, c.id, p_fact ->> 'event_key', p_fact ->> 'provider_call_id', p_fact ->> 'provider_status', 'applied', '{}', p_payload, p_fact ->> 'source',
     (p_fact ->> 'replay_of')::uuid, p_now)
   on conflict (agent_id, event_key) do nothing;
   if not found then
     -- Seen before. A read says what is true now and counts again; so does an event that could not be matched when it came.
-    select * into e from ringleader.call_events x where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key' for no key update;
+    select * into e from ringleader.call_events x where x.agent_id = c.agent_id and x.event_key = p_fact ->> 'event_key' for no key update;
     if e.id = p_event then -- the very same statement, whose answer was lost: the refill it took is still its own
       return jsonb_build_object('fate', e.fate, 'call_id', e.call_id, 'status', c.status, 'released', coalesce(c.released_at = p_now, false),
         'completed', exists (select from ringleader.campaigns k where k.id = c.campaign_id and k.settled_at = p_now),
@@ -2638,7 +2673,7 @@ begin
   end if;
   r := ringleader.apply_to_call(c, p_fact, p_now);
   if v_seen or r ->> 'fate' <> 'applied' then
-    update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.agent_id = p_agent and x.event_key = p_fact ->> 'event_key';
+    update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.agent_id = c.agent_id and x.event_key = p_fact ->> 'event_key';
   end if;
   -- The first fact that ties our attempt to the provider's id lets the parked ones in.
   if c.provider_call_id is null and p_fact ? 'provider_call_id' then

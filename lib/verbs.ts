@@ -116,6 +116,8 @@ export interface CallFact {
   undialled?: boolean;
   /** The call failed because nobody can have this number: its lead is never dialled again. */
   invalid_number?: boolean;
+  /** It speaks of another agent of the provider's than the one at whose address it came: ignored, unless its call is known as the account's. */
+  elsewhere?: boolean;
   /** Set when somebody called us; `from` is then the caller, E.164. */
   direction?: 'inbound';
   from?: string;

@@ -1,7 +1,7 @@
 /**
  * ElevenLabs Agents over Twilio (https://elevenlabs.io/docs/agents-platform): nothing is pushed while a call runs; at its end comes
  * `post_call_transcription` with everything, or `call_initiation_failure` without any data of ours. The webhook belongs to the
- * workspace, whose other agents' events are none of our business. Conversations can be listed by user id, which is our attempt id.
+ * workspace: what it says of another agent counts if the call is one of the account's. Conversations can be listed by user id, which is our attempt id.
  * Costs are in credits, hence left out. No idempotency key, and no way to stop a call.
  */
 import * as z from 'zod';
@@ -250,17 +250,17 @@ export const elevenlabs = (baseUrl: string): Provider => {
     verifyWebhook: verify,
     parseWebhook(agent, request) {
       const { type, event_timestamp, data } = jsonBody(request, Event, 'must be an event with type, event_timestamp and data');
-      const own = (agentId: string | null | undefined): boolean =>
-        !agentId || agent === null || agentId === agent.provider_agent_id;
+      const elsewhere = (agentId: string | null | undefined): true | undefined =>
+        agentId && agent !== null && agentId !== agent.provider_agent_id ? true : undefined;
       const keyOf = (id: string): string => `${id}:${type}:${event_timestamp}`;
       if (type === 'call_initiation_failure') {
         const failure = Failure.safeParse(data).data;
         if (!failure) throw badBody('must name a conversation');
-        if (!own(failure.agent_id)) return null;
         const { failure_reason: why, metadata } = failure;
         const code = metadata?.body?.SipResponseCode;
         return factFrom({
           event_key: keyOf(failure.conversation_id),
+          elsewhere: elsewhere(failure.agent_id),
           provider_call_id: failure.conversation_id,
           provider_status: type,
           source: 'event',
@@ -277,9 +277,10 @@ export const elevenlabs = (baseUrl: string): Provider => {
       if (!call) throw badBody('must hold a conversation');
       const line = call.metadata?.phone_call;
       const caller = line?.direction === 'inbound' ? inboundFrom(line.external_number) : undefined;
-      if (!own(call.agent_id) || caller === null) return null;
+      if (caller === null) return null;
       const said = { ...sayingOf(call, agent, audioOf(call.conversation_id)), ...caller };
-      return factFrom({ event_key: keyOf(call.conversation_id), source: 'event', ...said, payload: request.body });
+      const named = { event_key: keyOf(call.conversation_id), elsewhere: elsewhere(call.agent_id) };
+      return factFrom({ ...named, source: 'event', ...said, payload: request.body });
     },
   };
 };

@@ -122,6 +122,37 @@ describe.each(PROVIDERS)('%s', (name) => {
   });
 });
 
+test('what ElevenLabs tells of another agent of the workspace counts for that one’s call, and leaves nothing of a call that is not ours', async () => {
+  const { account, receive, events } = await onTheLine('elevenlabs');
+  const { agent } = DIALECTS.elevenlabs;
+  const sister = randomUUID();
+  await verbs.createAgent(account, now(), {
+    id: sister,
+    name: 'Bea',
+    provider: 'elevenlabs',
+    provider_agent_id: 'another-agent',
+    from_number: null,
+    credentials_sealed: JSON.stringify(agent.credentials),
+    webhook_secrets_sealed: JSON.stringify(agent.webhook_secrets),
+    analysis_mapping: null,
+  });
+  const campaign = await engine.campaign({ account, agent: sister }, { retry: { max_attempts: 1 } });
+  await engine.leads(account, campaign, phones(1, 1));
+  await verbs.startCampaign(account, now(), campaign);
+  const [{ call_id: call }] = await engine.place();
+  const told = (id: string) =>
+    webhook(
+      'elevenlabs',
+      samplesOf('elevenlabs', { call: id }).find(({ name }) => name === 'foreign')!,
+      undefined,
+      now(),
+    );
+  expect(await receive(told('somebody-elses'))).toMatchObject({ fate: 'ignored' });
+  expect(await events()).toBe(0);
+  expect(await receive(told(`x-${call}`))).toMatchObject({ fate: 'applied', call_id: call, status: 'busy', released: true });
+  expect(await receive(told(`x-${call}`))).toMatchObject({ fate: 'duplicate', call_id: call });
+});
+
 test('a call that ends for want of credit pauses whoever shares the account, also agents of an earlier release', async () => {
   const { account, receive, samples } = await onTheLine('bolna');
   const { agent } = DIALECTS.bolna;

@@ -125,3 +125,53 @@ describe('an event that two sessions tell at one moment', () => {
     expect(await scene.fates(scene.calls[0])).toEqual(['applied', 'duplicate']);
   });
 });
+
+describe('an event without our id', () => {
+  test('is applied when it comes while the answer of its create-call is being recorded (class 10)', async () => {
+    const owner = await engine.account();
+    const campaign = await engine.campaign(owner, { retry: { max_attempts: 1 } });
+    const [lead] = await engine.leads(owner.account, campaign, phones(1));
+    await verbs.startCampaign(owner.account, now(), campaign);
+    const [{ call_id: call }] = await engine.claim();
+    await verbs.fenceCalls(now(), randomUUID(), [call]);
+    const accepted = JSON.stringify([{ call_id: call, outcome: 'accepted', provider_call_id: 'conversation' }]);
+    const busy = { event_key: 'busy', provider_call_id: 'conversation', source: 'event', status: 'busy' } as const;
+    let told: Promise<unknown> = Promise.resolve();
+    await during(
+      (client) => client.query('select ringleader.record_calls($1, $2)', [now(), accepted]),
+      async () => {
+        told = verbs.applyFact(owner.account, now(), owner.agent, randomUUID(), busy);
+        await blocked(1);
+      },
+    );
+    expect(await told).toMatchObject({ fate: 'applied', call_id: call, status: 'busy', released: true, completed: true });
+    expect(await verbs.getLead(owner.account, now(), lead)).toMatchObject({ status: 'unreached' });
+  });
+});
+
+test('a score that is told while the thresholds are edited is judged by the new ones', async () => {
+  const scene = await onTheLine(2);
+  const { rows } = await db.pool.query<{ id: string; lead: string }>(
+    'select campaign_id as id, lead_id as lead from ringleader.calls',
+  );
+  const [{ id: campaign, lead }] = rows;
+  const fact = { ...scene.told(scene.calls[0], 'completed'), analysis: { state: 'valid', score: 60, evidence: 'said so' } };
+  let edited: Promise<unknown> = Promise.resolve();
+  await during(
+    (client) =>
+      client.query('select ringleader.apply_fact($1, $2, $3, $4, $5, $6, null)', [
+        scene.account,
+        now(),
+        scene.agent,
+        randomUUID(),
+        fact,
+        scene.calls[0],
+      ]),
+    async () => {
+      edited = verbs.updateCampaign(scene.account, now(), campaign, { name: 'Autumn', hot_score: 50 });
+      await blocked(1);
+    },
+  );
+  await edited;
+  expect(await verbs.getLead(scene.account, now(), lead)).toMatchObject({ score: 60, temperature: 'hot' });
+});

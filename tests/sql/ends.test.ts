@@ -255,6 +255,45 @@ describe('completion', () => {
     expect(await mails(account)).toHaveLength(1);
   });
 
+  test('waits no longer than ten minutes beyond the grace for analyses that the provider cannot be asked about, for there are too many', async () => {
+    const { owner, account, campaign } = await running(30, { analysis_grace_minutes: 15, max_concurrent_calls: 30 }, 30);
+    const calls = await engine.place();
+    expect(calls).toHaveLength(30);
+    for (const call of calls) await engine.tell(owner, call.call_id, 'completed');
+    for (let minute = 1; minute < 25; minute += 1) {
+      engine.pass(1);
+      expect((await verbs.tick(now(), 1)).look_at.length).toBe(minute < 8 ? 0 : 1);
+    }
+    expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'active' });
+    engine.pass(1);
+    await verbs.tick(now(), 1);
+    expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'completed' });
+  });
+
+  test('asks Twilio for no analysis, which has none: the application has the whole grace to post one', async () => {
+    const { account } = await engine.account();
+    const agent = randomUUID();
+    const ours = { id: agent, name: 'Ann', provider: 'twilio', provider_agent_id: 'agent', from_number: '+14155550100' } as const;
+    await verbs.createAgent(account, now(), {
+      ...ours,
+      credentials_sealed: 'sealed',
+      webhook_secrets_sealed: null,
+      analysis_mapping: null,
+    });
+    const campaign = await engine.campaign({ account, agent }, { analysis_grace_minutes: 15 });
+    await engine.leads(account, campaign, phones(1));
+    await verbs.startCampaign(account, now(), campaign);
+    const [call] = await engine.place();
+    await engine.tell({ account, agent }, call.call_id, 'completed');
+    for (let minute = 1; minute < 15; minute += 1) {
+      engine.pass(1);
+      expect((await verbs.tick(now(), 16)).look_at).toEqual([]);
+    }
+    expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'active' });
+    engine.pass(1);
+    expect(await verbs.tick(now(), 16)).toMatchObject({ look_at: [], completed: 1 });
+  });
+
   test('two last events at the same moment complete it once (classes 18, 33)', async () => {
     for (let round = 0; round < 10; round += 1) {
       const { owner, account, campaign } = await running(2);

@@ -238,4 +238,17 @@ describe('a call that the provider took and did not dial', () => {
     expect(await leadOf(owner.account, leads[0])).toMatchObject({ status: 'invalid', attempts: 0 });
     expect(await statusOf(owner.account, campaign)).toBe('completed');
   });
+
+  test('is not believed of a call that has rung: its person was called, and that attempt counts', async () => {
+    const owner = await engine.account();
+    const campaign = await engine.campaign(owner, { retry: { max_attempts: 1 } });
+    const [lead] = await engine.leads(owner.account, campaign, [PHONE]);
+    await verbs.startCampaign(owner.account, now(), campaign);
+    const [{ call_id: call }] = await engine.place();
+    await engine.tell(owner, call, 'ringing');
+    await engine.tell(owner, call, 'failed', { undialled: true, reason: 'balance-low' });
+    expect(await verbs.getLead(owner.account, now(), lead!)).toMatchObject({ status: 'unreached', attempts: 1 });
+    engine.pass(1);
+    expect(await engine.claim()).toEqual([]);
+  });
 });

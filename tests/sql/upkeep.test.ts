@@ -140,4 +140,58 @@ describe('the tick: what fails for one never touches the next', () => {
     );
     expect(rows[0]!.n).toBe(45_001);
   }, 60_000);
+
+  test('campaigns that end together, with more leads than one statement has time for, end over several ticks and keep nobody waiting', async () => {
+    const other = await running(1);
+    expect(await engine.claim(1)).toHaveLength(1);
+    const ends_at = new Date(now().getTime() + 11 * 60_000).toISOString();
+    const ending = [];
+    for (let i = 0; i < 3; i += 1) ending.push(await running(1, { ends_at }));
+    for (const { account, campaign } of ending)
+      await db.pool.query(
+        `insert into ringleader.leads (id, account_id, campaign_id, phone, status, next_attempt_at, created_at)
+         select gen_random_uuid(), $1, $2, '+1201' || (2000000 + n), 'waiting', now(), now() from generate_series(1, 11999) n`,
+        [account, campaign],
+      );
+    engine.pass(11);
+    expect(await verbs.tick(now(), 16)).toMatchObject({ given_back: 1, expired_leads: 20_000, completed: 1, failed: [] });
+    expect(Date.parse((await verbs.nextDue(now()))!)).toBeLessThanOrEqual(now().getTime());
+    expect(await verbs.getLead(other.account, now(), other.leads[0]!)).toMatchObject({ status: 'waiting' });
+    expect(await verbs.tick(now(), 16)).toMatchObject({ expired_leads: 16_000, completed: 2, failed: [] });
+  }, 60_000);
+
+  test('a campaign of very many lanes has their windows worked out a thousand at a time, and keeps nobody waiting', async () => {
+    const odd = await running(1);
+    const { account } = await running(1);
+    await db.pool.query(
+      `insert into ringleader.campaign_zones (account_id, campaign_id, zone, opens_at, closes_at, next_due_at)
+       select $1, $2, 'Etc/GMT+' || repeat('0', n), $3, $3, $3 from generate_series(1, 1500) n`,
+      [odd.account, odd.campaign, now()],
+    );
+    const shut = async (): Promise<number> => {
+      const { rows } = await db.pool.query<{ n: number }>(
+        'select count(*)::int as n from ringleader.campaign_zones where closes_at <= $1',
+        [now()],
+      );
+      return rows[0]!.n;
+    };
+    expect(await shut()).toBe(1500);
+    expect((await engine.claim()).map((call) => call.account_id)).toContain(account);
+    expect(await shut()).toBe(500);
+    await verbs.tick(now(), 16);
+    expect(await shut()).toBe(0);
+  });
+
+  test('a zone spelled in other letters is the same lane, and is shown as it was given', async () => {
+    const owner = await engine.account();
+    const campaign = await engine.campaign(owner);
+    for (const [i, zone] of ['Europe/Paris', 'europe/PARIS'].entries()) {
+      const [id] = await engine.leads(owner.account, campaign, phones(1, i), zone);
+      expect(await verbs.getLead(owner.account, now(), id!)).toMatchObject({ timezone: zone });
+    }
+    const { rows } = await db.pool.query('select zone from ringleader.campaign_zones where campaign_id = $1', [campaign]);
+    expect(rows).toEqual([{ zone: 'europe/paris' }]);
+    await verbs.startCampaign(owner.account, now(), campaign);
+    expect(await engine.claim()).toHaveLength(2);
+  });
 });
