@@ -1,25 +1,14 @@
 /** Campaigns: the rules for calling a list of leads, and the switches that set it going. */
+import { moveCampaign, type Move } from '../lib/campaign-moves.ts';
 import { Campaign, CampaignCreate, CampaignPatch, page, Preflight } from '../lib/contract.ts';
-import type { Deps } from '../lib/deps.ts';
-import { wakeDispatch } from '../lib/dial.ts';
-import { sweepSoon } from '../lib/summarise.ts';
+import { followCampaign } from '../lib/follow.ts';
 import { found, notFound, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
 
 const tag = 'Campaigns';
 
-/** What follows a change: a campaign that it ended owes its summary, one that runs may have calls to make. */
-const follow = (deps: Deps, account: string, { status }: { status: string }): void => {
-  if (status === 'canceled' || status === 'completed') sweepSoon(deps);
-  else if (status === 'active') wakeDispatch(deps, account);
-};
-
 /** POST /v1/campaigns/:id/start and its kin: one verb each, which says what is allowed when the state is wrong. */
-const move = (
-  action: 'start' | 'pause' | 'resume' | 'cancel',
-  summary: string,
-  verb: 'startCampaign' | 'pauseCampaign' | 'resumeCampaign' | 'cancelCampaign',
-): Route =>
+const move = (action: Move, summary: string): Route =>
   route({
     method: 'POST',
     path: `/v1/campaigns/:id/${action}`,
@@ -30,10 +19,7 @@ const move = (
     responses: { 200: Campaign },
     refusals: [409],
     async handler(call) {
-      const { deps } = call;
-      const campaign = found(await deps.verbs[verb](accountOf(call), deps.now(), call.params.id));
-      follow(deps, accountOf(call), campaign);
-      return { status: 200, body: campaign };
+      return { status: 200, body: found(await moveCampaign(call.deps, accountOf(call), call.params.id, action)) };
     },
   });
 
@@ -93,7 +79,7 @@ export const campaignRoutes: readonly Route[] = [
     async handler(call) {
       const { deps, params, body } = call;
       const campaign = found(await deps.verbs.updateCampaign(accountOf(call), deps.now(), params.id, body));
-      follow(deps, accountOf(call), campaign);
+      followCampaign(deps, accountOf(call), campaign);
       return { status: 200, body: campaign };
     },
   }),
@@ -126,8 +112,8 @@ export const campaignRoutes: readonly Route[] = [
       return { status: 200, body: found(await deps.verbs.preflightCampaign(accountOf(call), deps.now(), params.id, cap)) };
     },
   }),
-  move('start', 'Start calling (from starts_at, when that lies ahead)', 'startCampaign'),
-  move('pause', 'Dial nobody new; calls on the line go on', 'pauseCampaign'),
-  move('resume', 'Go on calling', 'resumeCampaign'),
-  move('cancel', 'Stop for good', 'cancelCampaign'),
+  move('start', 'Start calling (from starts_at, when that lies ahead)'),
+  move('pause', 'Dial nobody new; calls on the line go on'),
+  move('resume', 'Go on calling'),
+  move('cancel', 'Stop for good'),
 ];

@@ -1,9 +1,8 @@
 /** Leads: uploaded as CSV or JSON, listed, and explained. */
 import * as z from 'zod';
 import { Explain, ImportReport, Lead, LEAD_STATUSES, LeadsIn, LeadWithCalls, page, TEMPERATURES } from '../lib/contract.ts';
-import { wakeDispatch } from '../lib/dial.ts';
+import { followUpload } from '../lib/follow.ts';
 import { importCsv, importJson } from '../lib/import-leads.ts';
-import { sweepSoon } from '../lib/summarise.ts';
 import { found, paged } from './respond.ts';
 import { accountOf, ById, pageQuery, route, type Route } from './route.ts';
 
@@ -37,9 +36,7 @@ export const leadRoutes: readonly Route[] = [
           : await importJson(deps, account, params.id, body.leads);
         return { status: 200, body: report };
       } finally {
-        // However it ended: leads may have gone in, and the campaign may have waited for its end alone.
-        wakeDispatch(deps, account);
-        sweepSoon(deps);
+        followUpload(deps, account);
       }
     },
   }),

@@ -1,10 +1,10 @@
 /** What somebody who is signed in can do on the pages: each visit calls the same verbs and use cases as the API. */
+import { moveCampaign, type Move } from '../../lib/campaign-moves.ts';
 import { Id, type RowError } from '../../lib/contract.ts';
 import type { Deps } from '../../lib/deps.ts';
-import { wakeDispatch } from '../../lib/dial.ts';
 import { Refusal } from '../../lib/errors.ts';
+import { followUpload } from '../../lib/follow.ts';
 import { importCsv } from '../../lib/import-leads.ts';
-import { sweepSoon } from '../../lib/summarise.ts';
 import type * as z from 'zod';
 import { mediaType, refuseEncoded } from '../input.ts';
 import { found, notFound } from '../respond.ts';
@@ -121,22 +121,15 @@ export const upload = async (visit: Visit): Promise<Response> => {
     if (!(error instanceof Refusal) || error.status === 404) throw error;
     return answer(error.status, { kind: 'refused', refusal: error });
   } finally {
-    // However it ended: leads may have gone in, and the campaign may have waited for its end alone.
-    wakeDispatch(visit.deps, visit.account);
-    sweepSoon(visit.deps);
+    followUpload(visit.deps, visit.account);
   }
 };
 
-type Move = 'start' | 'pause' | 'resume' | 'cancel';
-const MOVES = { start: 'startCampaign', pause: 'pauseCampaign', resume: 'resumeCampaign', cancel: 'cancelCampaign' } as const;
 export const move =
   (action: Move) =>
   async (visit: Visit): Promise<Response> => {
-    const { deps } = visit;
     try {
-      const { status } = found(await deps.verbs[MOVES[action]](visit.account, now(visit), campaignId(visit)));
-      if (status === 'active') wakeDispatch(deps, visit.account);
-      if (status === 'canceled') sweepSoon(deps);
+      found(await moveCampaign(visit.deps, visit.account, campaignId(visit), action));
     } catch (error) {
       if (!(error instanceof Refusal) || error.status === 404) throw error;
       return showCampaign(visit, { status: error.status, error: error.message });
