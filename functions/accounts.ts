@@ -13,7 +13,8 @@ import {
   PreferencesPut,
 } from '../lib/contract.ts';
 import { wakeDispatch } from '../lib/dial.ts';
-import { found, notFound, paged } from './respond.ts';
+import { notFound } from '../lib/errors.ts';
+import { found, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
 
 const tag = 'Account';

@@ -2,10 +2,10 @@
 import { AgentCreate, AgentOut, AgentPatch, page, type Agent, type ProviderName } from '../lib/contract.ts';
 import type { Deps } from '../lib/deps.ts';
 import { wakeDispatch } from '../lib/dial.ts';
-import { Refusal } from '../lib/errors.ts';
+import { notFound, Refusal } from '../lib/errors.ts';
 import { credentialsTag, openAgent, webhookUrl } from '../lib/provider-agents.ts';
 import type * as z from 'zod';
-import { found, notFound, paged } from './respond.ts';
+import { found, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
 
 const tag = 'Agents';

@@ -1,8 +1,9 @@
 /** Campaigns: the rules for calling a list of leads, and the switches that set it going. */
 import { moveCampaign, type Move } from '../lib/campaign-moves.ts';
 import { Campaign, CampaignCreate, CampaignPatch, page, Preflight } from '../lib/contract.ts';
+import { notFound } from '../lib/errors.ts';
 import { followCampaign } from '../lib/follow.ts';
-import { found, notFound, paged } from './respond.ts';
+import { found, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';
 
 const tag = 'Campaigns';

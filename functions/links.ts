@@ -6,13 +6,13 @@ import { compose, type Invocation } from '../lib/compose.ts';
 import { Id, NOTIFICATION_TYPES } from '../lib/contract.ts';
 import { withDb } from '../lib/db.ts';
 import type { Deps } from '../lib/deps.ts';
-import { Refusal } from '../lib/errors.ts';
+import { notFound, Refusal } from '../lib/errors.ts';
 import { streamHotLeadsCsv } from '../lib/export-csv.ts';
 import { offTypes } from '../lib/summarise.ts';
 import { pageAnswer } from './dashboard/answers.ts';
 import { layout, messagePage } from './dashboard/layout.ts';
 import { Switch, switches } from './dashboard/preferences.ts';
-import { errorToResponse, notFound, toResponse } from './respond.ts';
+import { errorToResponse, toResponse } from './respond.ts';
 import type { PlainRoute } from './route.ts';
 import { watched } from './watched.ts';
 

@@ -1,5 +1,5 @@
 /** Turns answers and errors into responses: status, headers, error bodies, pages of lists. */
-import { DbError, Misconfigured, Refusal, type Detail } from '../lib/errors.ts';
+import { DbError, Misconfigured, notFound, Refusal, type Detail } from '../lib/errors.ts';
 import type { Report } from '../lib/deps.ts';
 import type { Answer } from './route.ts';
 
@@ -41,7 +41,6 @@ export const errorBody = (code: string, message: string, details: readonly Detai
 
 /** One and the same for a missing, a wrong and a revoked key. */
 export const unauthorized = (): Refusal => new Refusal(401, 'unauthorized', 'A valid API key is required.');
-export const notFound = (): Refusal => new Refusal(404, 'not_found', 'There is nothing here.');
 
 /** `verb` answered null: no such row in this account. @throws {Refusal} 404 */
 export const found = <T>(value: T | null): T => {

@@ -2,10 +2,10 @@
 import * as z from 'zod';
 import { page, Suppression, SuppressionIn } from '../lib/contract.ts';
 import { normalisePhone } from '../lib/domain/phone.ts';
-import { Refusal } from '../lib/errors.ts';
+import { notFound, Refusal } from '../lib/errors.ts';
 import { importSuppressions, SuppressionReport } from '../lib/import-suppressions.ts';
 import { sweepSoon } from '../lib/summarise.ts';
-import { notFound, paged } from './respond.ts';
+import { paged } from './respond.ts';
 import { accountOf, PageQuery, route, type Route } from './route.ts';
 
 const tag = 'Suppressions';

@@ -41,6 +41,9 @@ export class Refusal extends Error {
   }
 }
 
+/** One and the same for what is not there and for what is another account's. */
+export const notFound = (): Refusal => new Refusal(404, 'not_found', 'There is nothing here.');
+
 /** Configuration that does not parse: every path answers 503 `misconfigured` with this message. */
 export class Misconfigured extends Error {
   override name = 'Misconfigured';

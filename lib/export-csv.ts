@@ -11,7 +11,7 @@ import { ERROR_COLUMN, MAX_COLUMNS, uniqueHeaders } from './domain/columns.ts';
 import { guardCell } from './domain/csv-cells.ts';
 import { HOT_LEAD_COLUMNS, hotLeadRows } from './domain/hot-leads-csv.ts';
 import { ORDER_KEY } from './domain/lead-row.ts';
-import { Refusal } from './errors.ts';
+import { notFound } from './errors.ts';
 import { placeOf, type Verbs } from './verbs.ts';
 
 type ExportDeps = Pick<Deps, 'now' | 'verbs'>;
@@ -121,8 +121,6 @@ const textOf = (value: unknown): string | number | null => {
   if (typeof value === 'string' || typeof value === 'number') return value;
   return JSON.stringify(value);
 };
-
-const notFound = (): Refusal => new Refusal(404, 'not_found', 'There is nothing here.');
 
 const seqOf = ({ seq }: { seq: string }): string => seq;
 

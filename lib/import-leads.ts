@@ -21,7 +21,7 @@ import {
   type RowResult,
   type Rules,
 } from './domain/lead-row.ts';
-import { Refusal } from './errors.ts';
+import { notFound, Refusal } from './errors.ts';
 import { createBatches, withCounts, type Batches } from './import-batches.ts';
 import type { ImportError, ImportRow } from './verbs.ts';
 
@@ -169,7 +169,7 @@ const withImport = async <T>(
 ): Promise<T> => {
   const importId = deps.newId();
   const begun = await deps.verbs.beginImport(account, deps.now(), importId, campaign);
-  if (begun === null) throw new Refusal(404, 'not_found', 'There is nothing here.');
+  if (begun === null) throw notFound();
   const store = (rows: ImportRow[], errors: ImportError[]): ReturnType<ImportDeps['verbs']['importLeads']> =>
     deps.verbs.importLeads(account, deps.now(), importId, campaign, rows, errors);
   const rules: Rules = { defaultCountry: begun.default_country, isTimeZone: rememberingZones() };

@@ -1,8 +1,8 @@
 /** What somebody who is signed in can do about mails. */
 import { Id } from '../../lib/contract.ts';
-import { Refusal } from '../../lib/errors.ts';
+import { notFound, Refusal } from '../../lib/errors.ts';
 import { offTypes, sweepSoon } from '../../lib/summarise.ts';
-import { found, notFound } from '../respond.ts';
+import { found } from '../respond.ts';
 import { pageAnswer, seeOther } from './answers.ts';
 import { mailsPage } from './mails-page.ts';
 import { Switch } from './preferences.ts';

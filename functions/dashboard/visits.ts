@@ -2,12 +2,12 @@
 import { moveCampaign, type Move } from '../../lib/campaign-moves.ts';
 import { Id, type RowError } from '../../lib/contract.ts';
 import type { Deps } from '../../lib/deps.ts';
-import { Refusal } from '../../lib/errors.ts';
+import { notFound, Refusal } from '../../lib/errors.ts';
 import { followUpload } from '../../lib/follow.ts';
 import { importCsv } from '../../lib/import-leads.ts';
 import type * as z from 'zod';
 import { mediaType, refuseEncoded } from '../input.ts';
-import { found, notFound } from '../respond.ts';
+import { found } from '../respond.ts';
 import { fragmentAnswer, pageAnswer, seeOther } from './answers.ts';
 import { blankForm, campaignFormPage, parseForm, typedIn } from './campaign-form.ts';
 import { campaignListPage } from './campaign-list.ts';
