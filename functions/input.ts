@@ -1,5 +1,6 @@
 /** Reads what a request carries: bodies cut at their limit while they stream, and the field and rule of whatever is wrong. */
 import type * as z from 'zod';
+import { isStorable } from '../lib/domain/storable.ts';
 import { Refusal, type Detail } from '../lib/errors.ts';
 import { MAX_CSV_BYTES } from '../lib/import-leads.ts';
 
@@ -101,9 +102,6 @@ export const readWebhook = async (request: Request): Promise<string> => {
   }
 };
 
-/** Text that Postgres cannot hold: NUL, or half of a surrogate pair. */
-const unstorable = (text: string): boolean => text.includes('\0') || !text.isWellFormed();
-
 /** Levels of arrays and objects in a JSON body: whoever reads it goes down level by level, and a stack has an end. */
 const DEEPEST = 100;
 
@@ -114,14 +112,14 @@ interface Fault {
 
 const faultOf = (value: unknown, path: string, depth: number): Fault | null => {
   const strange = { path, rule: 'must not hold NUL or half a surrogate pair' };
-  if (typeof value === 'string') return unstorable(value) ? strange : null;
+  if (typeof value === 'string') return isStorable(value) ? null : strange;
   if (typeof value !== 'object' || value === null) return null;
   if (depth === DEEPEST) return { path: '', rule: `must not be nested deeper than ${DEEPEST} levels` };
   for (const [key, item] of Object.entries(value)) {
     const here = path === '' ? key : `${path}.${key}`;
     // The schemas would drop it without a word.
     if (key === '__proto__') return { path: here, rule: 'must have another name' };
-    const found = unstorable(key) ? strange : faultOf(item, here, depth + 1);
+    const found = isStorable(key) ? faultOf(item, here, depth + 1) : strange;
     if (found !== null) return found;
   }
   return null;
@@ -182,8 +180,8 @@ export const validate = <T>(schema: z.ZodType<T>, value: unknown, root: 'body' |
 export const queryOf = (url: URL): Record<string, string> => {
   const query = new Map<string, string>();
   for (const [name, value] of url.searchParams) {
-    if (query.has(name) || unstorable(value)) {
-      const rule = unstorable(value) ? 'must not hold NUL' : 'must be given once';
+    if (query.has(name) || !isStorable(value)) {
+      const rule = isStorable(value) ? 'must be given once' : 'must not hold NUL';
       throw new Refusal(400, 'validation', `${name}: ${rule}`, [{ field: name, rule }]);
     }
     query.set(name, value);

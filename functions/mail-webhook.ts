@@ -3,7 +3,8 @@ import * as z from 'zod';
 import { sameSecret } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
 import { withDb } from '../lib/db.ts';
-import { badBody, lenient, readJson, storableText } from '../lib/providers/facts.ts';
+import { storable } from '../lib/domain/storable.ts';
+import { badBody, lenient, readJson } from '../lib/providers/facts.ts';
 import { readWebhook } from './input.ts';
 import { errorToResponse, unauthorized } from './respond.ts';
 import type { PlainRoute } from './route.ts';
@@ -52,8 +53,8 @@ const onMailEvent = async (invocation: Invocation, request: Request): Promise<Re
   const bounced = body.RecordType === 'Bounce' && !NO_FAILURE.has(body.Type ?? '');
   const told = bounced || body.RecordType === 'SpamComplaint';
   if (!told || !id || !body.Email) return Response.json({ received: true, noted: false });
-  const problem = bounced ? `bounced: ${storableText(body.Type || 'unknown')}` : 'complained of as spam';
-  const email = storableText(body.Email);
+  const problem = bounced ? `bounced: ${storable(body.Type || 'unknown')}` : 'complained of as spam';
+  const email = storable(body.Email);
   const noted = await withDb(invocation, (db) => {
     const deps = compose(invocation, db);
     return deps.verbs.noteBounce(deps.now(), id, email, problem);

@@ -11,16 +11,8 @@ import { isTimeZone, type ImportReport, type LeadsIn } from './contract.ts';
 import { readRecords } from './csv-rows.ts';
 import type { Deps } from './deps.ts';
 import { columnsOf, hasPhoneColumn, LEAD_FIELDS, type Columns, type Mapping } from './domain/columns.ts';
-import {
-  cellProblem,
-  cellsByHeader,
-  checkLead,
-  leadOfRecord,
-  ORDER_KEY,
-  storable,
-  type RowResult,
-  type Rules,
-} from './domain/lead-row.ts';
+import { cellProblem, cellsByHeader, checkLead, leadOfRecord, ORDER_KEY, type RowResult, type Rules } from './domain/lead-row.ts';
+import { storable } from './domain/storable.ts';
 import { notFound, Refusal } from './errors.ts';
 import { createBatches, withCounts, type Batches } from './import-batches.ts';
 import type { ImportError, ImportRow } from './verbs.ts';
@@ -153,7 +145,7 @@ const headerColumns = (header: readonly string[], mapping: Mapping): Columns => 
   throw new Refusal(400, found.code, found.message, [{ field: found.field, rule: found.rule }]);
 };
 
-/** Cells as they are kept, the first bad row of a file with the order of its columns. */
+/** Cells as they are kept to be corrected, the first bad row of a file with the order of its columns. */
 const inOrder = (cells: Record<string, string>, firstBad: boolean): Record<string, string> => {
   const kept = Object.fromEntries(Object.entries(cells).map(([header, cell]) => [storable(header), storable(cell)]));
   return firstBad ? { [ORDER_KEY]: JSON.stringify(Object.keys(kept)), ...kept } : kept;

@@ -3,6 +3,7 @@ import { html } from 'hono/html';
 import { getCountries } from 'libphonenumber-js/min';
 import * as z from 'zod';
 import { CampaignCreate, type Agent } from '../../lib/contract.ts';
+import { isStorable } from '../../lib/domain/storable.ts';
 import { Refusal, type Detail } from '../../lib/errors.ts';
 import { alert, layout } from './layout.ts';
 import { label, WEEKDAYS, type Html, type Viewer } from './words.ts';
@@ -35,8 +36,7 @@ export const typedIn = (form: FormData): Typed => {
   const days: string[] = [];
   form.forEach((value, name) => {
     if (typeof value !== 'string') return;
-    if (value.includes('\0') || !value.isWellFormed())
-      throw new Refusal(400, 'validation', `${label(name)} holds characters that cannot be kept.`);
+    if (!isStorable(value)) throw new Refusal(400, 'validation', `${label(name)} holds characters that cannot be kept.`);
     if (name === 'days') days.push(value);
     else text[name] = value.trim();
   });

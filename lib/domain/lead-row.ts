@@ -2,6 +2,7 @@
 import type { Columns, LeadField } from './columns.ts';
 import { unguardCell } from './csv-cells.ts';
 import { normalisePhone } from './phone.ts';
+import { isStorable } from './storable.ts';
 
 export const MAX_CELL_LENGTH = 10_000;
 /** Of name, email and company, which have columns of their own. */
@@ -27,18 +28,12 @@ export interface Rules {
 const bad = (column: LeadField | null, code: string, message: string): LeadResult => ({ ok: false, column, code, message });
 const filled = (text: string | null): string | null => (text === null || text.trim() === '' ? null : text.trim());
 
-/** Half a surrogate pair or NUL: Postgres keeps neither. */
-const unstorable = (text: string): boolean => text.includes('\0') || !text.isWellFormed();
-
 /** Why a text of the row cannot be kept as it is, if so. */
 export const cellProblem = (text: string, longest = MAX_CELL_LENGTH): { code: string; message: string } | null => {
   if (text.length > longest) return { code: 'cell_too_long', message: `The cell is longer than ${longest} characters.` };
-  if (unstorable(text)) return { code: 'invalid_character', message: 'The cell holds a NUL or a broken character.' };
+  if (!isStorable(text)) return { code: 'invalid_character', message: 'The cell holds a NUL or a broken character.' };
   return null;
 };
-
-/** Text in a form that the database can keep, for rows that are kept only to be corrected. */
-export const storable = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed();
 
 /** Normalises the phone number and checks what has a rule; a strange e-mail address is kept, since it stops no call. */
 export const checkLead = (raw: RawLead, rules: Rules): LeadResult => {

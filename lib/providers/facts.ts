@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { normalisePhone } from '../domain/phone.ts';
 import { readAnalysis } from '../domain/score.ts';
+import { storable } from '../domain/storable.ts';
 import { Refusal } from '../errors.ts';
 import type { CallFact } from '../verbs.ts';
 import type { CreateCall, ProviderAgent, WebhookRequest } from './provider.ts';
@@ -116,13 +117,12 @@ export const attemptIn = (...places: readonly unknown[]): string | undefined => 
   return undefined;
 };
 
-/** The database stores neither NUL nor half a surrogate pair: both become U+FFFD. The payload keeps its escapes as they came. */
-export const storableText = (text: string): string => text.toWellFormed().replaceAll('\u0000', '\ufffd');
-const storable = (value: unknown): unknown => {
-  if (typeof value === 'string') return storableText(value);
-  if (Array.isArray(value)) return value.map(storable);
+/** Whatever text there is in a value, down to its last name. A fact's payload is no part of it: that keeps its escapes as they came. */
+const storableThroughout = (value: unknown): unknown => {
+  if (typeof value === 'string') return storable(value);
+  if (Array.isArray(value)) return value.map(storableThroughout);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [storableText(key), storable(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [storable(key), storableThroughout(inner)]));
 };
 
 /** What a table says of a provider's word; undefined when it does not have the word (`constructor` is in no table of ours). */
@@ -135,7 +135,7 @@ type Said = Pick<CallFact, 'event_key' | 'source'> & { [K in keyof CallFact]?: C
 export const factFrom = ({ payload, ...said }: Said): CallFact => {
   const reason = said.reason?.slice(0, REASON_LIMIT);
   const fields = Object.entries({ ...said, reason }).filter(([, value]) => value !== undefined && value !== null && value !== '');
-  const fact = storable(Object.fromEntries(fields)) as CallFact;
+  const fact = storableThroughout(Object.fromEntries(fields)) as CallFact;
   return payload ? { ...fact, payload } : fact;
 };
 

@@ -1,6 +1,7 @@
 /** One request to a provider: bounded, never repeated, never following a redirect. */
+import { storable } from '../domain/storable.ts';
 import type { CallOutcome } from '../verbs.ts';
-import { readJson, storableText } from './facts.ts';
+import { readJson } from './facts.ts';
 import type { ReadResult } from './provider.ts';
 
 export interface HttpAnswer {
@@ -66,7 +67,7 @@ export type RefusalKind = NonNullable<CallOutcome['refusal']>;
 
 /** A refusal as the provider put it; the reason carries the status and the first 200 characters of its message. */
 export const refused = (refusal: RefusalKind, answer: HttpAnswer, message: string): Outcome => {
-  const reason = `${answer.status}${message ? `: ${storableText(message.slice(0, 200))}` : ''}`;
+  const reason = `${answer.status}${message ? `: ${storable(message.slice(0, 200))}` : ''}`;
   const wait = refusal === 'later' ? retryAfterSeconds(answer.headers) : undefined;
   return { outcome: 'refused', refusal, reason, ...(wait === undefined ? {} : { retry_after_seconds: wait }) };
 };
