@@ -4,7 +4,7 @@ import { sameSecret } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
 import { withDb } from '../lib/db.ts';
 import { storable } from '../lib/domain/storable.ts';
-import { badBody, lenient, readJson } from '../lib/providers/facts.ts';
+import { badBody, lenient, readJson } from '../lib/providers/body.ts';
 import { readWebhook } from './input.ts';
 import { errorToResponse, unauthorized } from './respond.ts';
 import type { PlainRoute } from './route.ts';

@@ -5,22 +5,8 @@
  */
 import * as z from 'zod';
 import type { CallFact } from '../verbs.ts';
-import {
-  Amount,
-  analysisOf,
-  Anything,
-  attemptIn,
-  factFrom,
-  fromDate,
-  inboundFrom,
-  jsonBody,
-  lenient,
-  ours,
-  ProviderId,
-  readJson,
-  told,
-  Word,
-} from './facts.ts';
+import { Amount, Anything, jsonBody, lenient, ProviderId, readJson, Word } from './body.ts';
+import { analysisOf, attemptIn, factFrom, fromDate, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, succeeded, unread } from './http.ts';
 import type { CreateCall, LostCall, Provider, ProviderAgent, ReadResult } from './provider.ts';
 

@@ -7,23 +7,8 @@
 import * as z from 'zod';
 import { utf8 } from '../seal.ts';
 import type { CallFact } from '../verbs.ts';
-import {
-  Amount,
-  analysisOf,
-  Anything,
-  attemptIn,
-  badBody,
-  besides,
-  factFrom,
-  fromMs,
-  inboundFrom,
-  jsonBody,
-  lenient,
-  ours,
-  ProviderId,
-  told,
-  Word,
-} from './facts.ts';
+import { Amount, Anything, badBody, jsonBody, lenient, ProviderId, Word } from './body.ts';
+import { analysisOf, attemptIn, besides, factFrom, fromMs, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, unread } from './http.ts';
 import type { CreateCall, LostCall, Provider, ProviderAgent, ReadResult, WebhookRequest } from './provider.ts';
 import { hmac, isFresh, isOneOf, live, toHex } from './signatures.ts';

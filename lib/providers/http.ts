@@ -1,7 +1,7 @@
 /** One request to a provider: bounded, never repeated, never following a redirect. */
 import { storable } from '../domain/storable.ts';
 import type { CallOutcome } from '../verbs.ts';
-import { readJson } from './facts.ts';
+import { readJson } from './body.ts';
 import type { ReadResult } from './provider.ts';
 
 export interface HttpAnswer {

@@ -5,23 +5,8 @@
  */
 import * as z from 'zod';
 import type { CallFact } from '../verbs.ts';
-import {
-  Amount,
-  analysisOf,
-  Anything,
-  attemptIn,
-  badBody,
-  besides,
-  factFrom,
-  fromMs,
-  inboundFrom,
-  jsonBody,
-  lenient,
-  ours,
-  ProviderId,
-  told,
-  Word,
-} from './facts.ts';
+import { Amount, Anything, badBody, jsonBody, lenient, ProviderId, Word } from './body.ts';
+import { analysisOf, attemptIn, besides, factFrom, fromMs, inboundFrom, ours, told } from './facts.ts';
 import {
   ask,
   createOnce,

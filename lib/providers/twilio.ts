@@ -7,20 +7,8 @@
 import * as z from 'zod';
 import { utf8 } from '../seal.ts';
 import type { CallFact } from '../verbs.ts';
-import {
-  Amount,
-  badBody,
-  factFrom,
-  formBody,
-  fromDate,
-  fromMs,
-  inboundFrom,
-  lenient,
-  ours,
-  ProviderId,
-  told,
-  Word,
-} from './facts.ts';
+import { Amount, badBody, formBody, lenient, ProviderId, Word } from './body.ts';
+import { factFrom, fromDate, fromMs, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, unread, unsendable } from './http.ts';
 import type { CreateCall, LostCall, Provider, ProviderAgent, ReadResult, WebhookRequest } from './provider.ts';
 import { hmac, isOneOf, live, toBase64 } from './signatures.ts';

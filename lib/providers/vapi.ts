@@ -5,24 +5,8 @@
  */
 import * as z from 'zod';
 import type { CallFact } from '../verbs.ts';
-import {
-  Amount,
-  analysisOf,
-  Anything,
-  attemptIn,
-  badBody,
-  besides,
-  factFrom,
-  fromDate,
-  fromMs,
-  inboundFrom,
-  jsonBody,
-  lenient,
-  ours,
-  ProviderId,
-  told,
-  Word,
-} from './facts.ts';
+import { Amount, Anything, badBody, jsonBody, lenient, ProviderId, Word } from './body.ts';
+import { analysisOf, attemptIn, besides, factFrom, fromDate, fromMs, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, succeeded, unread } from './http.ts';
 import type { CreateCall, LostCall, Provider, ProviderAgent, ReadResult } from './provider.ts';
 import { verifyVapi } from './vapi-auth.ts';
