@@ -5,6 +5,7 @@
  * request creates gets ids derived from the key, so that even a request repeated after a lost commit meets its own row.
  */
 import type { Deps, Sealer } from '../lib/deps.ts';
+import { joined, toHex, uuidOf } from '../lib/domain/bytes.ts';
 import { Refusal } from '../lib/errors.ts';
 import { createSealer, tagOf, utf8 } from '../lib/seal.ts';
 import { errorBody } from './respond.ts';
@@ -29,8 +30,6 @@ export const idempotencyKey = (headers: Headers): string | null => {
   throw new Refusal(400, 'validation', `${detail.field}: ${detail.rule}`, [detail]);
 };
 
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-
 /** SHA-256 over the parts, each told apart from its neighbours. */
 export const hashOf = async (...parts: readonly (string | Uint8Array<ArrayBuffer>)[]): Promise<string> => {
   const digests: Uint8Array[] = [];
@@ -38,9 +37,7 @@ export const hashOf = async (...parts: readonly (string | Uint8Array<ArrayBuffer
     const bytes = typeof part === 'string' ? utf8(part) : part;
     digests.push(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
   }
-  const all = new Uint8Array(digests.length * 32);
-  digests.forEach((digest, i) => all.set(digest, i * 32));
-  return hex(new Uint8Array(await crypto.subtle.digest('SHA-256', all)));
+  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', joined(digests))));
 };
 
 /** Ids and secrets at random: for a request without a key. */
@@ -57,7 +54,7 @@ export const derivedMint = (secretsKey: string, seed: string): Mint => {
       const bytes = (await derive(`id/${purpose}`)).slice(0, 16);
       bytes[6] = (bytes[6]! & 0x0f) | 0x80; // version 8: made by a rule of our own (RFC 9562)
       bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-      return hex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+      return uuidOf(bytes);
     },
     secret: (purpose) => derive(`secret/${purpose}`),
   };

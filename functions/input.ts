@@ -1,5 +1,6 @@
 /** Reads what a request carries: bodies cut at their limit while they stream, and the field and rule of whatever is wrong. */
 import type * as z from 'zod';
+import { joined } from '../lib/domain/bytes.ts';
 import { isStorable } from '../lib/domain/storable.ts';
 import { Refusal, type Detail } from '../lib/errors.ts';
 import { MAX_CSV_BYTES } from '../lib/import-leads.ts';
@@ -79,13 +80,7 @@ export const readBytes = async (request: Request, limit: number): Promise<Uint8A
     if (bytes <= limit) chunks.push(chunk);
   }
   if (bytes > limit) throw tooLarge(limit);
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
+  return joined(chunks);
 };
 
 /** Bytes of a webhook: a transcript of an hour is below 1 MB, a bounce may quote the whole mail. */

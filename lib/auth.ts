@@ -1,4 +1,5 @@
 /** Who may do what: API keys, webhook keys that prove themselves, and signed links. */
+import { toHex, uuidOf } from './domain/bytes.ts';
 import { fromBase64Url, sameBytes, tagOf, toBase64Url, utf8 } from './seal.ts';
 
 export { createSealer } from './seal.ts';
@@ -9,7 +10,6 @@ const UUID_BYTES = 16;
 const WEBHOOK_TAG_BYTES = 16;
 
 const sha256 = async (text: string): Promise<Uint8Array> => new Uint8Array(await crypto.subtle.digest('SHA-256', utf8(text)));
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 // ---------------------------------------------------------------- API keys
 
@@ -20,7 +20,7 @@ export const apiKeyFrom = (bytes: Uint8Array): string => {
 };
 
 /** What is kept of a key: its SHA-256, in hex. A key has 256 bits, so that no salt is needed. */
-export const hashKey = async (key: string): Promise<string> => hex(await sha256(key));
+export const hashKey = async (key: string): Promise<string> => toHex(await sha256(key));
 
 /** Whether two secrets are equal, in a time that tells nothing of either, nor of their lengths. */
 export const sameSecret = async (a: string, b: string): Promise<boolean> => sameBytes(await sha256(a), await sha256(b));
@@ -36,7 +36,6 @@ const uuidBytes = (uuid: string): Uint8Array => {
   if (!/^[0-9a-f]{32}$/i.test(digits)) throw new Error('not a UUID');
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 };
-const uuidOf = (bytes: Uint8Array): string => hex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 
 const webhookTag = async (secretsKey: string, ids: Uint8Array<ArrayBuffer>): Promise<Uint8Array> =>
   (await tagOf(secretsKey, 'webhook', ids)).slice(0, WEBHOOK_TAG_BYTES);

@@ -4,9 +4,10 @@
  */
 import { parse } from 'fast-csv';
 import { pipeline, Readable } from 'node:stream';
+import { joined } from './domain/bytes.ts';
 import { createRecordCutter, type Fault, type RecordCutter } from './domain/csv-records.ts';
 import { shapeOf } from './domain/csv-shape.ts';
-import { createDecoder, HEAD_BYTES, joined, sniff, type Decoder } from './domain/decode.ts';
+import { createDecoder, HEAD_BYTES, sniff, type Decoder } from './domain/decode.ts';
 import { Refusal } from './errors.ts';
 
 /** Characters of one record; a longer one is a quote that is never closed, or no CSV. */

@@ -1,5 +1,6 @@
 /** Keys made from `SECRETS_KEY`, one per purpose, and the sealing of secrets that rest in the database or in a cookie. */
 import type { Sealer } from './deps.ts';
+import { joined } from './domain/bytes.ts';
 
 const KEY_BYTES = 32;
 const IV_BYTES = 12;
@@ -84,10 +85,7 @@ export const createSealer = (secretsKey: string, purpose = 'stored'): Sealer => 
     async seal(plain) {
       const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
       const cipher = new Uint8Array(await crypto.subtle.encrypt(gcm(iv), await key(), utf8(plain)));
-      const both = new Uint8Array(iv.length + cipher.length);
-      both.set(iv);
-      both.set(cipher, iv.length);
-      return VERSION + toBase64Url(both);
+      return VERSION + toBase64Url(joined([iv, cipher]));
     },
     async open(sealed) {
       const bytes = sealed.startsWith(VERSION) ? fromBase64Url(sealed.slice(VERSION.length)) : null;

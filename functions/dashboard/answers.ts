@@ -1,4 +1,5 @@
 /** How a page travels: status, media type, and a content policy that lets in nothing but our own script and style. */
+import { toHex } from '../../lib/domain/bytes.ts';
 import type { Html } from './words.ts';
 
 const POLICY = [
@@ -26,7 +27,7 @@ export const pageAnswer = async (status: number, html: Html, headers: Record<str
 export const fragmentAnswer = async (request: Request, html: Html): Promise<Response> => {
   const text = String(await html);
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));
-  const etag = `"${Array.from(digest.slice(0, 12), (byte) => byte.toString(16).padStart(2, '0')).join('')}"`;
+  const etag = `"${toHex(digest.slice(0, 12))}"`;
   // A proxy that compresses makes the tag weak; it still names the same text.
   const seen = request.headers.get('if-none-match')?.replace(/^W\//, '') === etag;
   return new Response(seen ? null : text, {

@@ -3,6 +3,7 @@
  * "Unicode text"), or Windows-1252. Decided on the first {@link HEAD_BYTES}; a file that turns out mixed later on is read
  * byte by byte rather than refused, so that one stray character cannot cost the whole list.
  */
+import { joined } from './bytes.ts';
 
 /** How much of a file is looked at before its encoding is decided. */
 export const HEAD_BYTES = 65_536;
@@ -118,17 +119,6 @@ const tolerantUtf8 = (): Decoder => {
       return mixedText(rest);
     },
   };
-};
-
-/** All the bytes in one piece. */
-export const joined = (parts: readonly Uint8Array[]): Uint8Array => {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 };
 
 /** Where the last complete character ends: at most three bytes before the end. */

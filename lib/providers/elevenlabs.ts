@@ -5,13 +5,14 @@
  * Costs are in credits, hence left out. No idempotency key, and no way to stop a call.
  */
 import * as z from 'zod';
+import { toHex } from '../domain/bytes.ts';
 import { utf8 } from '../seal.ts';
 import type { CallFact } from '../verbs.ts';
 import { Amount, Anything, badBody, jsonBody, lenient, ProviderId, Word } from './body.ts';
 import { analysisOf, attemptIn, besides, factFrom, fromMs, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, unread } from './http.ts';
 import type { CreateCall, LostCall, Provider, ProviderAgent, ReadResult, WebhookRequest } from './provider.ts';
-import { hmac, isFresh, isOneOf, live, toHex } from './signatures.ts';
+import { hmac, isFresh, isOneOf, live } from './signatures.ts';
 
 type State = NonNullable<CallFact['status']>;
 

@@ -4,6 +4,7 @@
  * Calls can be listed by our metadata. No idempotency key.
  */
 import * as z from 'zod';
+import { toHex } from '../domain/bytes.ts';
 import type { CallFact } from '../verbs.ts';
 import { Amount, Anything, badBody, jsonBody, lenient, ProviderId, Word } from './body.ts';
 import { analysisOf, attemptIn, besides, factFrom, fromMs, inboundFrom, ours, told } from './facts.ts';
@@ -20,7 +21,7 @@ import {
   unsendable,
 } from './http.ts';
 import type { LostCall, Provider, ProviderAgent, ReadResult, WebhookRequest } from './provider.ts';
-import { hmac, isFresh, isOneOf, live, toHex } from './signatures.ts';
+import { hmac, isFresh, isOneOf, live } from './signatures.ts';
 import { utf8 } from '../seal.ts';
 
 type State = NonNullable<CallFact['status']>;

@@ -5,7 +5,6 @@ import { utf8 } from '../seal.ts';
 export type Hash = 'SHA-1' | 'SHA-256' | 'SHA-512';
 type Bytes = Uint8Array<ArrayBuffer>;
 
-export const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 export const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
 
 /** HMAC of `message` (UTF-8) under `key`. */

@@ -4,10 +4,11 @@
  * the agent's credentials under the names in {@link schemeOf}.
  */
 import { bearerKey } from '../auth.ts';
+import { toHex } from '../domain/bytes.ts';
 import { fromBase64Url, utf8 } from '../seal.ts';
 import { told } from './facts.ts';
 import type { ProviderAgent, WebhookRequest } from './provider.ts';
-import { type Hash, hmac, isFresh, isOneOf, live, toBase64, toHex } from './signatures.ts';
+import { type Hash, hmac, isFresh, isOneOf, live, toBase64 } from './signatures.ts';
 
 const TOLERANCE_MS = 5 * 60_000;
 const HASHES: Readonly<Record<string, Hash>> = { sha1: 'SHA-1', sha256: 'SHA-256', sha512: 'SHA-512' };
