@@ -1,19 +1,16 @@
 /** Who is signed in: the API key itself, sealed in a cookie that no script can read, and asked for again at every request. */
-import { parse, serialize } from 'hono/utils/cookie';
 import * as z from 'zod';
 import { createSealer, hashKey } from '../../lib/auth.ts';
 import type { Invocation } from '../../lib/compose.ts';
 import type { Deps } from '../../lib/deps.ts';
 import type { Config } from '../../lib/env.ts';
+import { sealedCookie } from './sealed-cookie.ts';
 import type { Viewer } from './words.ts';
 
-const COOKIE = 'ringleader_session';
-const HOURS = 12;
-const LIFE_MS = HOURS * 3_600_000;
 /** A session in use is renewed when it is this old, so that it ends twelve hours after its last use. */
 const RENEW_MS = 3_600_000;
 
-const Sealed = z.strictObject({ dashboard_key: z.string(), at: z.int() });
+const COOKIE = sealedCookie('ringleader_session', '/', z.strictObject({ dashboard_key: z.string(), at: z.int() }));
 
 export interface Session {
   viewer: Viewer;
@@ -21,22 +18,8 @@ export interface Session {
   renewed: string | null;
 }
 
-const cookie = (config: Config, value: string, maxAge: number): string =>
-  serialize(COOKIE, value, {
-    path: '/',
-    httpOnly: true,
-    sameSite: 'Strict',
-    secure: config.publicUrl.startsWith('https:'),
-    maxAge,
-  });
-
-const sealKey = async (deps: Deps, key: string): Promise<string> => {
-  const value = await deps.sealer.seal(JSON.stringify({ dashboard_key: key, at: deps.now().getTime() }));
-  return cookie(deps.config, value, LIFE_MS / 1000);
-};
-
 /** A `Set-Cookie` that signs out. */
-export const endSession = (config: Config): string => cookie(config, '', 0);
+export const endSession = (config: Config): string => COOKIE.forget(config);
 
 const accountOf = async (deps: Deps, key: string): Promise<Viewer | null> => {
   const now = deps.now();
@@ -47,35 +30,22 @@ const accountOf = async (deps: Deps, key: string): Promise<Viewer | null> => {
 
 /** The `Set-Cookie` of a new session; null when the key is unknown, revoked or none at all. */
 export const beginSession = async (deps: Deps, key: string): Promise<string | null> =>
-  key !== '' && (await accountOf(deps, key)) ? sealKey(deps, key) : null;
-
-/** What the cookie holds; null for none, one we did not seal, or one not used for twelve hours. */
-const opened = async (deps: Pick<Deps, 'sealer' | 'now'>, request: Request): Promise<z.infer<typeof Sealed> | null> => {
-  const value = parse(request.headers.get('cookie') ?? '', COOKIE)[COOKIE];
-  if (!value) return null;
-  let plain: unknown;
-  try {
-    plain = JSON.parse(await deps.sealer.open(value));
-  } catch {
-    return null; // forged, or sealed under another secret: nobody's session
-  }
-  const held = Sealed.safeParse(plain);
-  return held.success && deps.now().getTime() - held.data.at < LIFE_MS ? held.data : null;
-};
+  key !== '' && (await accountOf(deps, key)) ? COOKIE.seal(deps, { dashboard_key: key }) : null;
 
 /** Whose request this is; null when nobody is signed in or the key no longer holds. */
 export const readSession = async (deps: Deps, request: Request): Promise<Session | null> => {
-  const held = await opened(deps, request);
+  const held = await COOKIE.open(deps, request);
   const viewer = held && (await accountOf(deps, held.dashboard_key));
   if (!viewer) return null;
   const due = deps.now().getTime() - held.at > RENEW_MS;
-  return { viewer, renewed: due ? await sealKey(deps, held.dashboard_key) : null };
+  return { viewer, renewed: due ? await COOKIE.seal(deps, { dashboard_key: held.dashboard_key }) : null };
 };
 
 /** The key in the cookie, not yet checked: for a request that is handed on to the API, which checks it. */
-export const sessionKey = async (invocation: Invocation, request: Request): Promise<string | null> =>
-  (await opened({ sealer: createSealer(invocation.config.secretsKey), now: () => invocation.now() }, request))?.dashboard_key ??
-  null;
+export const sessionKey = async (invocation: Invocation, request: Request): Promise<string | null> => {
+  const sealer = createSealer(invocation.config.secretsKey);
+  return (await COOKIE.open({ sealer, now: () => invocation.now() }, request))?.dashboard_key ?? null;
+};
 
 /**
  * True for a form of our own pages. Browsers say where a request comes from; one that says nothing is no browser, and the

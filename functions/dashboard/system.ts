@@ -1,6 +1,5 @@
 /** The page of the deployer: the system, what its connections went through, and how that stands against the goals. */
 import { html } from 'hono/html';
-import { parse, serialize } from 'hono/utils/cookie';
 import * as z from 'zod';
 import { sameSecret } from '../../lib/auth.ts';
 import type { Invocation } from '../../lib/compose.ts';
@@ -9,35 +8,20 @@ import { pictureOf, type Count, type Figure, type FigureName, type Picture } fro
 import { systemStatusOf } from '../status.ts';
 import { pageAnswer } from './answers.ts';
 import { layout } from './layout.ts';
+import { sealedCookie } from './sealed-cookie.ts';
 import { signInPage } from './sign-in.ts';
 import { count, label, type Html } from './words.ts';
 
 export const SYSTEM_PATH = '/system';
-const COOKIE = 'ringleader_system';
-const LIFE_SECONDS = 12 * 3600;
-
-const Sealed = z.strictObject({ system_key: z.string(), at: z.int() });
+const COOKIE = sealedCookie('ringleader_system', SYSTEM_PATH, z.strictObject({ system_key: z.string(), at: z.int() }));
 
 /** The `Set-Cookie` of a session on this page alone; null for any key but the admin's. */
-export const beginSystemSession = async (deps: Deps, key: string): Promise<string | null> => {
-  if (!(await sameSecret(key, deps.config.adminKey))) return null;
-  const value = await deps.sealer.seal(JSON.stringify({ system_key: key, at: deps.now().getTime() }));
-  const secure = deps.config.publicUrl.startsWith('https:');
-  return serialize(COOKIE, value, { path: SYSTEM_PATH, httpOnly: true, sameSite: 'Strict', secure, maxAge: LIFE_SECONDS });
-};
+export const beginSystemSession = async (deps: Deps, key: string): Promise<string | null> =>
+  (await sameSecret(key, deps.config.adminKey)) ? COOKIE.seal(deps, { system_key: key }) : null;
 
 const isSignedIn = async (deps: Deps, request: Request): Promise<boolean> => {
-  const value = parse(request.headers.get('cookie') ?? '', COOKIE)[COOKIE];
-  if (!value) return false;
-  let plain: unknown;
-  try {
-    plain = JSON.parse(await deps.sealer.open(value));
-  } catch {
-    return false; // forged, or sealed under another secret
-  }
-  const held = Sealed.safeParse(plain);
-  if (!held.success || deps.now().getTime() - held.data.at >= LIFE_SECONDS * 1000) return false;
-  return sameSecret(held.data.system_key, deps.config.adminKey);
+  const held = await COOKIE.open(deps, request);
+  return held !== null && sameSecret(held.system_key, deps.config.adminKey);
 };
 
 /** For whoever has not shown the admin key. */
