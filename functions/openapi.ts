@@ -1,6 +1,7 @@
 /** `/openapi.json` and `/docs`, both written from the table that mounts the routes and the schemas that validate them. */
 import * as z from 'zod';
 import * as contract from '../lib/contract.ts';
+import { escapeHtml } from '../lib/domain/html.ts';
 import type { AnswerShape, ApiRoute, Route } from './route.ts';
 
 type Json = Record<string, unknown>;
@@ -145,8 +146,6 @@ export const openapiOf = (routes: readonly Route[], publicUrl: string): Json => 
   };
 };
 
-const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-
 /** The list of routes for people: plain HTML, no script, nothing from elsewhere. */
 export const docsOf = (routes: readonly Route[]): string => {
   const groups = Map.groupBy(routes, (route) => route.tag);
@@ -156,10 +155,10 @@ export const docsOf = (routes: readonly Route[]): string => {
       : 'none';
     const codes = Object.keys(route.responses).concat(refusalsOf(route).map(String));
     const unique = [...new Set(codes)].sort().join(' ');
-    return `<tr><td><code>${route.method} ${escape(route.path)}</code></td><td>${escape(route.summary)}</td><td>${auth}</td><td>${unique}</td></tr>`;
+    return `<tr><td><code>${route.method} ${escapeHtml(route.path)}</code></td><td>${escapeHtml(route.summary)}</td><td>${auth}</td><td>${unique}</td></tr>`;
   };
   const section = ([tag, list]: [string, Route[]]): string =>
-    `<h2>${escape(tag)}</h2><table><thead><tr><th>Route<th>Does<th>Key<th>Answers</thead><tbody>${list.map(row).join('')}</tbody></table>`;
+    `<h2>${escapeHtml(tag)}</h2><table><thead><tr><th>Route<th>Does<th>Key<th>Answers</thead><tbody>${list.map(row).join('')}</tbody></table>`;
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Ringleader API</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1d2430}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #dde2ea;vertical-align:top}

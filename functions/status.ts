@@ -4,6 +4,7 @@ import { AccountStatus, Instant } from '../lib/contract.ts';
 import type { Deps } from '../lib/deps.ts';
 import { COUNTS, FIGURES, pictureOf, type Measured } from '../lib/domain/connections.ts';
 import { offTypes } from '../lib/summarise.ts';
+import { SystemStatus } from '../lib/verbs.ts';
 import { route, type Route } from './route.ts';
 
 const Goal = z.union([z.object({ at_most: z.number() }), z.object({ below: z.number() })]).nullable();
@@ -17,13 +18,8 @@ const figures = Object.fromEntries(FIGURES.map((name) => [name, Figure]));
 const times = { count: z.int(), slow: z.int(), p50_ms: z.int(), p99_ms: z.int() };
 const hourly = Object.fromEntries(COUNTS.map((name) => [name, z.int()]));
 
-const SystemStatus = z.object({
-  accounts: z.int(),
-  live_calls: z.int(),
-  waiting_leads: z.int(),
-  waiting_direct_calls: z.int(),
-  notifications: z.record(z.string(), z.int()),
-  unknown_events: z.int(),
+const SystemStatusOut = z.object({
+  ...SystemStatus.shape,
   /** What connections went through: this hour, the last 48, and the goals; null when the counts cannot be read. */
   connections: z.object({
     ...z.object(figures).partial().shape,
@@ -35,12 +31,10 @@ const SystemStatus = z.object({
   slow_verbs: z
     .array(z.object({ verb: z.string(), ...times, current: z.object(times), goal: Goal, met: z.boolean() }))
     .nullable(),
-  next_due_at: Instant.nullable(),
   system_max_concurrent_calls: z.int(),
   summary_mails: z.enum(['on', 'off']),
   mail_webhook: z.enum(['on', 'off']),
 });
-export type SystemStatus = z.infer<typeof SystemStatus>;
 
 /** The whole system, with the picture of its connections. */
 export const systemStatusOf = async (deps: Pick<Deps, 'verbs' | 'config' | 'now'>, measured: Measured | null) => {
@@ -65,7 +59,7 @@ export const statusRoutes: readonly Route[] = [
     tag: 'Status',
     summary: 'Queue, live calls, next due and mails switched off; with the admin key, of the whole system',
     auth: 'either',
-    responses: { 200: z.union([AccountStatus, SystemStatus]) },
+    responses: { 200: z.union([AccountStatus, SystemStatusOut]) },
     async handler({ deps, account, measured }) {
       if (account !== null) {
         return { status: 200, body: await deps.verbs.accountStatus(account, deps.now(), offTypes(deps.config)) };

@@ -34,9 +34,9 @@ const ADDRESS = /^[^\s@<>",;:()]+@[^\s@<>",;:()]+\.[^\s@<>",;:().]+$/;
 /** A display name without anything that could start another header or recipient. */
 const NAMED_ADDRESS = /^[^<>@,;:\r\n]{1,100} <([^<>]+)>$/;
 const PRINTABLE = /^[\x21-\x7e]+$/;
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i;
 
-/** True for a host name that leads back to this machine. */
+/** True for a host that leads back to this machine, also in capitals or without brackets, as a `postgres:` URL may name it. */
 export const isLoopback = (hostname: string): boolean => LOOPBACK.test(hostname);
 
 /** What is wrong with a value, as the end of a sentence that begins with the variable's name; undefined when it is right. */

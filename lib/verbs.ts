@@ -305,6 +305,17 @@ export const NoticeData = z.object({
 });
 export type NoticeData = z.infer<typeof NoticeData>;
 
+/** The whole system at a glance. */
+export const SystemStatus = z.object({
+  accounts: z.int(),
+  live_calls: z.int(),
+  waiting_leads: z.int(),
+  waiting_direct_calls: z.int(),
+  notifications: z.record(z.string(), z.int()),
+  unknown_events: z.int(),
+  next_due_at: c.Instant.nullable(),
+});
+
 /** One normalised, valid row of an import. `row` is its line in the file (1 = header). */
 export interface ImportRow {
   id: string;
@@ -397,19 +408,7 @@ export const VERBS = {
   ),
   /** A mail came back or was complained of; marks the address. False: no mail of ours to that address. */
   noteBounce: system<[notification: string, email: string, problem: string]>()('note_bounce', Flag),
-  /** The whole system at a glance. */
-  systemStatus: system<[systemCap: number]>()(
-    'system_status',
-    z.object({
-      accounts: z.int(),
-      live_calls: z.int(),
-      waiting_leads: z.int(),
-      waiting_direct_calls: z.int(),
-      notifications: z.record(z.string(), z.int()),
-      unknown_events: z.int(),
-      next_due_at: c.Instant.nullable(),
-    }),
-  ),
+  systemStatus: system<[systemCap: number]>()('system_status', SystemStatus),
   /** The server's own view: this application's sessions by state. */
   serverSessions: system<[]>()('server_sessions', z.array(z.object({ state: z.string().nullable(), count: z.int() }))),
   /** Earliest instant at which anything may have to be done; null when nothing is pending. */

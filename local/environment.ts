@@ -1,5 +1,6 @@
 /** Which variables of the caller's environment reach the worker, and what fills the rest. */
 import { PROVIDERS } from '../lib/contract.ts';
+import { isLoopback } from '../lib/env.ts';
 import { UsageError } from './options.ts';
 
 const BASE_URLS = [...PROVIDERS.map((provider) => `${provider.toUpperCase()}_BASE_URL`), 'POSTMARK_BASE_URL'];
@@ -19,8 +20,6 @@ export const WORKER_VARIABLES: readonly string[] = [
   'SLOW_QUERY_MS',
   ...BASE_URLS,
 ];
-
-const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
 
 /** The hosts that a URL names: its own, and the one that Postgres's drivers take from the query. */
 const hostsOf = (text: string): string[] => {
