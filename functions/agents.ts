@@ -1,9 +1,10 @@
 /** Voice agents: who speaks, with whose credentials. Secrets are sealed before they reach the database and never come back out. */
-import { AgentCreate, AgentOut, AgentPatch, page, type Agent, type ProviderName } from '../lib/contract.ts';
+import { AgentCreate, AgentOut, AgentPatch, page, type Agent } from '../lib/contract.ts';
 import type { Deps } from '../lib/deps.ts';
 import { wakeDispatch } from '../lib/dial.ts';
 import { notFound, Refusal } from '../lib/errors.ts';
 import { credentialsTag, openAgent, webhookUrl } from '../lib/provider-agents.ts';
+import type { ProviderName } from '../lib/providers/table.ts';
 import type * as z from 'zod';
 import { found, paged } from './respond.ts';
 import { accountOf, ById, PageQuery, route, type Route } from './route.ts';

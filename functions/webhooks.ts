@@ -1,11 +1,11 @@
 /** POST /webhooks/:provider/:webhook_key — the telephony provider's callbacks. Answered 2xx only after commit. */
 import { openWebhookKey } from '../lib/auth.ts';
 import { compose, type Invocation } from '../lib/compose.ts';
-import { PROVIDERS } from '../lib/contract.ts';
 import { withDb } from '../lib/db.ts';
 import { reportAbout } from '../lib/deps.ts';
 import { DbError, Misconfigured, Refusal } from '../lib/errors.ts';
 import { follow } from '../lib/follow.ts';
+import { PROVIDERS } from '../lib/providers/table.ts';
 import { receiveWebhook, Unconfirmed } from '../lib/receive-webhook.ts';
 import { readWebhook } from './input.ts';
 import { errorBody, errorToResponse, internalError, unauthorized } from './respond.ts';

@@ -2,8 +2,6 @@
 import { toHex, uuidOf } from './domain/bytes.ts';
 import { fromBase64Url, sameBytes, tagOf, toBase64Url, utf8 } from './seal.ts';
 
-export { createSealer } from './seal.ts';
-
 const API_KEY_BYTES = 32;
 const UUID_BYTES = 16;
 /** 128 bits: 48 bytes in all, which are 64 characters with no bit to spare, so that every key has one spelling. */

@@ -1,6 +1,5 @@
 /** Fills the one seam: turns an invocation and its database into the {@link Deps} that use cases work with. */
 import type { AgentMemory } from './agent-memory.ts';
-import { createSealer } from './auth.ts';
 import type { Background } from './background.ts';
 import { withDb, type DbCounts } from './db.ts';
 import type { Deps, Report } from './deps.ts';
@@ -8,6 +7,7 @@ import type { Measured } from './domain/connections.ts';
 import type { Config } from './env.ts';
 import { createMailer } from './mail.ts';
 import { createProviders } from './providers/table.ts';
+import { createSealer } from './seal.ts';
 import { bindVerbs, type VerbRunner } from './verbs.ts';
 
 /** What one call of the platform (a request or a cron) brings with it; nothing in it outlives that call, save the memory of agents. */

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { isKnownCountry } from './domain/phone.ts';
-import { PROVIDERS, type ProviderName } from './providers/table.ts';
+import { PROVIDERS } from './providers/table.ts';
 
 export const Id = z.uuid();
 /** ISO 8601 in UTC with a trailing `Z`. */
@@ -90,7 +90,6 @@ export type Disposition = (typeof DISPOSITIONS)[number];
 export type CallStatus = (typeof CALL_STATUSES)[number];
 export type Temperature = (typeof TEMPERATURES)[number];
 export type NotificationType = (typeof NOTIFICATION_TYPES)[number];
-export { PROVIDERS, type ProviderName };
 
 // ---------------------------------------------------------------- accounts and keys
 

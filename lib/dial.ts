@@ -2,10 +2,11 @@
  * Dispatch. An outside effect is three steps: claim (commit the intent), act (ask the provider once), record (commit the
  * result). Whoever dies in between leaves a lease that the tick finds; nothing is ever asked twice.
  */
-import type { Call, ProviderName } from './contract.ts';
+import type { Call } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
 import { openAgent, tagAgents, webhookUrl } from './provider-agents.ts';
+import type { ProviderName } from './providers/table.ts';
 import { sweepSoon } from './summarise.ts';
 import type { AgentSecrets, CallOutcome, ClaimedCall, Refill, Verbs } from './verbs.ts';
 import type * as z from 'zod';

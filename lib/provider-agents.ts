@@ -1,9 +1,9 @@
 /** Agents on their way from the database to a provider: their secrets opened for one invocation, never kept. */
 import * as z from 'zod';
 import { webhookKey } from './auth.ts';
-import type { ProviderName } from './contract.ts';
 import type { Deps } from './deps.ts';
 import type { ProviderAgent } from './providers/provider.ts';
+import type { ProviderName } from './providers/table.ts';
 import { tagOf, toBase64Url, utf8 } from './seal.ts';
 import type { AgentSecrets } from './verbs.ts';
 

@@ -1,10 +1,11 @@
 /** A provider's webhook, from raw body to committed fact, for the first time and, when an administrator asks, again. */
-import { DISPOSITIONS, type ProviderName, type Replayed } from './contract.ts';
+import { DISPOSITIONS, type Replayed } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
 import { postedFact } from './post-analysis.ts';
 import { openAgent, tagAgents, webhookUrl } from './provider-agents.ts';
 import type { Provider, ProviderAgent, WebhookRequest } from './providers/provider.ts';
+import type { ProviderName } from './providers/table.ts';
 import type { AgentSecrets, Applied, CallFact, EventToReplay } from './verbs.ts';
 import type * as z from 'zod';
 

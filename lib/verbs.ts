@@ -9,6 +9,7 @@
 import * as z from 'zod';
 import * as c from './contract.ts';
 import { Refusal } from './errors.ts';
+import { PROVIDERS, type ProviderName } from './providers/table.ts';
 
 /**
  * What may be done when the answer of a verb was lost: `idempotent` verbs are sent again (a compare-and-set, a keyed insert or
@@ -70,7 +71,7 @@ export type ClaimedCall = z.infer<typeof ClaimedCall>;
 export const AgentSecrets = z.object({
   account_id: c.Id,
   agent_id: c.Id,
-  provider: z.enum(c.PROVIDERS),
+  provider: z.enum(PROVIDERS),
   provider_agent_id: z.string(),
   from_number: z.string().nullable(),
   credentials_sealed: z.string(),
@@ -339,7 +340,7 @@ export interface ImportError {
 export interface SealedAgent {
   id: string;
   name: string;
-  provider: c.ProviderName;
+  provider: ProviderName;
   provider_agent_id: string;
   from_number: string | null;
   credentials_sealed: string;
@@ -446,7 +447,7 @@ export const VERBS = {
   deleteAgent: account<[id: string]>()('delete_agent', Flag),
   agentSecrets: account<[id: string]>()('agent_secrets', AgentSecrets.nullable()),
   /** Tags agents that have no `credentials_tag` (and still these sealed credentials); answers with the provider's agents that are left without. */
-  tagAgents: account<[provider: c.ProviderName, tags: { agent_id: string; sealed: string; tag: string }[]]>()(
+  tagAgents: account<[provider: ProviderName, tags: { agent_id: string; sealed: string; tag: string }[]]>()(
     'tag_agents',
     z.array(AgentSecrets),
   ),

@@ -1,6 +1,6 @@
 /** Which variables of the caller's environment reach the worker, and what fills the rest. */
-import { PROVIDERS } from '../lib/contract.ts';
 import { isLoopback } from '../lib/env.ts';
+import { PROVIDERS } from '../lib/providers/table.ts';
 import { UsageError } from './options.ts';
 
 const BASE_URLS = [...PROVIDERS.map((provider) => `${provider.toUpperCase()}_BASE_URL`), 'POSTMARK_BASE_URL'];

@@ -1,9 +1,10 @@
 /** Who is signed in: the API key itself, sealed in a cookie that no script can read, and asked for again at every request. */
 import * as z from 'zod';
-import { createSealer, hashKey } from '../../lib/auth.ts';
+import { hashKey } from '../../lib/auth.ts';
 import type { Invocation } from '../../lib/compose.ts';
 import type { Deps } from '../../lib/deps.ts';
 import type { Config } from '../../lib/env.ts';
+import { createSealer } from '../../lib/seal.ts';
 import { sealedCookie } from './sealed-cookie.ts';
 import type { Viewer } from './words.ts';
 

@@ -1,7 +1,7 @@
 /** Tries each provider key with one read that changes nothing: those in the environment, and those that agents have. */
 import type { Config } from '../../lib/env.ts';
-import type { ProviderName } from '../../lib/contract.ts';
-import { createSealer } from '../../lib/auth.ts';
+import type { ProviderName } from '../../lib/providers/table.ts';
+import { createSealer } from '../../lib/seal.ts';
 import { ask, field } from './ask.ts';
 import { connect, refused } from './database.ts';
 import { fail, type Line, ok, type Raw, warn } from './line.ts';

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
-import { createSealer } from '../../lib/auth.ts';
+import { createSealer } from '../../lib/seal.ts';
 import { createClock } from '../../local/clock.ts';
 import { startInbox } from '../../local/inbox.ts';
 import { migrate } from '../../local/migrate.ts';

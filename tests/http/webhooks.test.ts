@@ -1,7 +1,7 @@
 /** The providers' callbacks, replays and posted analyses as they arrive at the running worker. */
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { PROVIDERS, type ProviderName } from '../../lib/contract.ts';
+import { PROVIDERS, type ProviderName } from '../../lib/providers/table.ts';
 import { DIALECTS, samplesOf, SECRET, webhook } from '../providers/dialects.ts';
 import { agentBody, call, codeOf, createTenant, fieldsOf, stack, until } from './client.ts';
 

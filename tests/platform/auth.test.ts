@@ -1,17 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import {
-  apiKeyFrom,
-  bearerKey,
-  createSealer,
-  hashKey,
-  openLink,
-  openWebhookKey,
-  sameSecret,
-  signLink,
-  webhookKey,
-} from '../../lib/auth.ts';
-import { secretBytes } from '../../lib/seal.ts';
+import { apiKeyFrom, bearerKey, hashKey, openLink, openWebhookKey, sameSecret, signLink, webhookKey } from '../../lib/auth.ts';
+import { createSealer, secretBytes } from '../../lib/seal.ts';
 
 const secret = randomBytes(32).toString('base64url');
 const other = randomBytes(32).toString('base64url');

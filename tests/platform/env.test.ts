@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { PROVIDERS } from '../../lib/contract.ts';
 import { parseEnv, type Config } from '../../lib/env.ts';
 import { Misconfigured } from '../../lib/errors.ts';
+import { PROVIDERS } from '../../lib/providers/table.ts';
 import { WORKER } from '../../scripts/doctor/variables.ts';
 
 const good = {

@@ -2,9 +2,8 @@
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { ProviderName } from '../../lib/contract.ts';
 import type { ProviderAgent, WebhookRequest } from '../../lib/providers/provider.ts';
-import { baseUrls, createProviders } from '../../lib/providers/table.ts';
+import { baseUrls, createProviders, type ProviderName } from '../../lib/providers/table.ts';
 
 export const CALL = {
   attempt_id: '6f1c1a52-5b0e-4f0a-9c1d-0d7b6f3f1a01',

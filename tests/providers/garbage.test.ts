@@ -1,9 +1,9 @@
 /** Whatever is sent, an adapter answers with a fact, with nothing, or with a refusal: never with another exception. */
 import { describe, expect, test } from 'vitest';
-import { PROVIDERS, type ProviderName } from '../../lib/contract.ts';
 import { Refusal } from '../../lib/errors.ts';
 import type { WebhookRequest } from '../../lib/providers/provider.ts';
 import { refused } from '../../lib/providers/http.ts';
+import { PROVIDERS, type ProviderName } from '../../lib/providers/table.ts';
 import type { CallFact } from '../../lib/verbs.ts';
 import { CALL, DIALECTS, providers, samplesOf, webhook } from './dialects.ts';
 

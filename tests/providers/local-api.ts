@@ -2,9 +2,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll } from 'vitest';
-import type { ProviderName } from '../../lib/contract.ts';
 import type { Provider } from '../../lib/providers/provider.ts';
-import { baseUrls, createProviders } from '../../lib/providers/table.ts';
+import { baseUrls, createProviders, type ProviderName } from '../../lib/providers/table.ts';
 
 export interface Asked {
   method: string;

@@ -1,6 +1,6 @@
 /** Class 27: whatever order events come in, doubled or lost, the same remains. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { PROVIDERS } from '../../lib/contract.ts';
+import { PROVIDERS } from '../../lib/providers/table.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine } from '../support/engine.ts';
 import { localApi } from './local-api.ts';

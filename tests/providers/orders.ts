@@ -1,10 +1,10 @@
 /** The events of one call in many orders, doubled and dropped, through the real verbs: what remains must always be the same. */
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
-import type { ProviderName } from '../../lib/contract.ts';
 import type { Deps } from '../../lib/deps.ts';
 import { postedFact } from '../../lib/post-analysis.ts';
 import type { Provider } from '../../lib/providers/provider.ts';
+import type { ProviderName } from '../../lib/providers/table.ts';
 import { reconcile } from '../../lib/reconcile.ts';
 import type { CallFact } from '../../lib/verbs.ts';
 import type { Engine } from '../support/engine.ts';

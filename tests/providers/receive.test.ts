@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createAgentMemory } from '../../lib/agent-memory.ts';
-import { PROVIDERS, type ProviderName } from '../../lib/contract.ts';
 import type { Deps } from '../../lib/deps.ts';
 import type { WebhookRequest } from '../../lib/providers/provider.ts';
+import { PROVIDERS, type ProviderName } from '../../lib/providers/table.ts';
 import { receiveWebhook, Unconfirmed } from '../../lib/receive-webhook.ts';
 import type { Verbs } from '../../lib/verbs.ts';
 import { testDatabase } from '../support/database.ts';

@@ -1,8 +1,8 @@
 /** Who is believed: signatures over the raw body, fresh ones alone, under each secret that is live (classes 25, 27). */
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { PROVIDERS, type ProviderName } from '../../lib/contract.ts';
 import type { ProviderAgent, WebhookRequest } from '../../lib/providers/provider.ts';
+import { PROVIDERS, type ProviderName } from '../../lib/providers/table.ts';
 import { DIALECTS, fixture, NOW, providers, ROTATED, samplesOf, SECRET, webhook } from './dialects.ts';
 
 const signed = PROVIDERS.filter((name) => providers[name].signed);

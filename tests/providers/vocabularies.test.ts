@@ -1,6 +1,6 @@
 /** Every documented status and end reason of every provider becomes a state. */
 import { expect, test } from 'vitest';
-import type { ProviderName } from '../../lib/contract.ts';
+import type { ProviderName } from '../../lib/providers/table.ts';
 import { DIALECTS, fixture, providers, webhook } from './dialects.ts';
 
 const factOf = (name: ProviderName, body: Record<string, unknown>) =>

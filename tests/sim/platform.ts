@@ -2,13 +2,13 @@
 import { createApp } from '../../functions/app.ts';
 import { handerOver, openSleep, Sleeper, waker, type Sleep } from '../../functions/sleeper.ts';
 import { createAgentMemory } from '../../lib/agent-memory.ts';
-import { createSealer } from '../../lib/auth.ts';
 import { createBackground } from '../../lib/background.ts';
 import type { Invocation as Called } from '../../lib/compose.ts';
 import type { Deps, Report } from '../../lib/deps.ts';
 import type { Config } from '../../lib/env.ts';
 import { DbError, Refusal, type ErrorType } from '../../lib/errors.ts';
 import { Unconfirmed } from '../../lib/receive-webhook.ts';
+import { createSealer } from '../../lib/seal.ts';
 import { bindVerbs, type VerbRunner } from '../../lib/verbs.ts';
 import { SECOND, type Invocation, type Kernel } from './kernel.ts';
 import type { MailWorld } from './mail-world.ts';
