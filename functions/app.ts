@@ -13,7 +13,7 @@ import { campaignRoutes } from './campaigns.ts';
 import { dashboardRoutes } from './dashboard/pages.ts';
 import { exportRoutes } from './exports.ts';
 import { derivedMint, freshMint, hashOf, idempotencyKey, idempotently, type Streamed, type Use } from './idempotency.ts';
-import { isEmpty, JSON_LIMIT, limited, mediaType, parseJson, queryOf, readBytes, refuseEncoded, validate } from './input.ts';
+import { isEmpty, JSON_LIMIT, mediaType, parseJson, queryOf, readBytes, refuseEncoded, tapped, validate } from './input.ts';
 import { leadRoutes } from './leads.ts';
 import { linkRoutes } from './links.ts';
 import { mailWebhook } from './mail-webhook.ts';
@@ -58,7 +58,7 @@ const csvBody = (request: Request, hashed: boolean): Body => {
   const arriving = request.body ?? new Blob([]).stream();
   if (!hashed) return { value: undefined, csv: { stream: arriving, declaredBytes }, hash: '', streamed: null };
   const hash = createHash('sha256');
-  const stream = limited(arriving, Infinity, (chunk) => void hash.update(chunk));
+  const stream = tapped(arriving, (chunk) => void hash.update(chunk));
   const drain = async (): Promise<void> => {
     for await (const _ of stream);
   };

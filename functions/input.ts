@@ -3,12 +3,9 @@ import type * as z from 'zod';
 import { joined } from '../lib/domain/bytes.ts';
 import { isStorable } from '../lib/domain/storable.ts';
 import { Refusal, type Detail } from '../lib/errors.ts';
-import { MAX_CSV_BYTES } from '../lib/import-leads.ts';
 
 /** Bytes of a JSON body. */
 export const JSON_LIMIT = 1_048_576;
-/** Bytes of a CSV body: about five million rows. */
-export const CSV_LIMIT = MAX_CSV_BYTES;
 const MAX_DETAILS = 100;
 
 /** `text/csv; charset=utf-8` → `text/csv`. */
@@ -19,27 +16,16 @@ const tooLarge = (limit: number): Refusal => {
   return new Refusal(413, 'too_large', `The body is larger than ${size}.`, [{ field: 'body', rule: `at most ${size}` }]);
 };
 
-/**
- * The stream itself, counted: whatever Content-Length says, it fails with a 413 refusal at the first byte over `limit`.
- * `seen` gets every chunk that passes.
- */
-export const limited = (
-  stream: ReadableStream<Uint8Array>,
-  limit: number,
-  seen?: (chunk: Uint8Array) => void,
-): ReadableStream<Uint8Array> => {
-  let bytes = 0;
-  return stream.pipeThrough(
+/** The stream itself; `seen` gets every chunk that passes. */
+export const tapped = (stream: ReadableStream<Uint8Array>, seen: (chunk: Uint8Array) => void): ReadableStream<Uint8Array> =>
+  stream.pipeThrough(
     new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, controller) {
-        bytes += chunk.byteLength;
-        if (bytes > limit) throw tooLarge(limit);
-        seen?.(chunk);
+        seen(chunk);
         controller.enqueue(chunk);
       },
     }),
   );
-};
 
 /** Refuses compressed bodies: their size is not the size they claim. */
 export const refuseEncoded = (headers: Headers): void => {

@@ -137,15 +137,15 @@ const byteSource = (body: ReadableStream<Uint8Array>, { maxBytes, declaredBytes 
   let ended = false;
   let fault: Refusal | null = null;
 
-  /** One read; the stream's own refusal (a limit above us) stays what it is, any other failure is a cut upload. */
+  /** One read; one that fails is a cut upload. */
   const readOnce = async (): Promise<Uint8Array | null> => {
     if (ended) return null;
     try {
       const { value } = await reader.read();
       if (value) return value;
       if (declaredBytes !== null && bytes < declaredBytes) fault ??= interrupted();
-    } catch (error) {
-      fault ??= error instanceof Refusal ? error : interrupted();
+    } catch {
+      fault ??= interrupted();
     }
     ended = true;
     return null;

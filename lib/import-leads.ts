@@ -20,7 +20,7 @@ import type { ImportError, ImportRow } from './verbs.ts';
 type Report = z.infer<typeof ImportReport>;
 type ImportDeps = Pick<Deps, 'now' | 'newId' | 'verbs'>;
 
-/** Bytes of one CSV file. */
+/** Bytes of one CSV file: about five million rows. */
 export const MAX_CSV_BYTES = 512 * 1_048_576;
 
 export interface ImportOptions {
