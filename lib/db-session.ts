@@ -105,6 +105,7 @@ const failure = (verb: string, errorType: DbFailure['errorType'], outcome: DbFai
 const unsent = (verb: string, why: string): DbError =>
   new DbError(`${verb} ${why}`, { ...failure(verb, 'database_query_error', 'not_applied'), phase: 'connect' });
 
+/** The database as one invocation sees it: at most one connection at a time, opened at the first verb. */
 export class DbSession {
   readonly stats: DbStats = {
     connect_ms: 0,
@@ -129,10 +130,15 @@ export class DbSession {
     this.#parts = parts;
   }
 
+  /**
+   * Sends one statement when its turn comes, and again where `retry` allows that.
+   * @throws {DbError} when it did not end well, which has been reported; {Misconfigured} for a role that the schema refuses
+   */
   query(text: string, params: readonly unknown[], verb: string, retry: RetryClass): Promise<Answer> {
     return this.#inTurn(verb, retry, async () => this.#send(await this.#connected(verb), text, params, verb));
   }
 
+  /** See `Db.transaction` in `lib/db.ts`. */
   transaction<T>(name: string, work: (tx: Transact) => Promise<T>): Promise<T> {
     return this.#inTurn(name, 'once', () => this.#transact(name, work));
   }

@@ -12,6 +12,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** UTF-8, in a buffer of its own as WebCrypto's types want it. */
 export const utf8 = (text: string): Bytes => new Uint8Array(encoder.encode(text));
 
+/** Base64 in the alphabet of addresses, without padding. */
 export const toBase64Url = (bytes: Uint8Array): string =>
   btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
     .replaceAll('+', '-')

@@ -239,6 +239,7 @@ const form = (shown: Shown): Html => {
   </form>`;
 };
 
+/** The page of the form; without a voice agent it says how to get one instead. */
 export const campaignFormPage = (shown: Shown): Html =>
   layout({
     title: 'New campaign',

@@ -33,6 +33,7 @@ export const showMails = async (visit: Visit, status = 200, error: string | null
   );
 };
 
+/** Switches a type of mail on or off. @throws {Refusal} 400 for a form that is not ours */
 export const switchMail = async (visit: Visit): Promise<Response> => {
   const sent = Switch.safeParse(Object.fromEntries(await readForm(visit.request, FORM_LIMIT)));
   if (!sent.success) throw new Refusal(400, 'validation', 'The form could not be read.');
@@ -40,6 +41,7 @@ export const switchMail = async (visit: Visit): Promise<Response> => {
   return seeOther('/mails');
 };
 
+/** Sends a mail again; the page says so when it cannot be. @throws {Refusal} 404 */
 export const sendMailAgain = async (visit: Visit): Promise<Response> => {
   const id = Id.safeParse(visit.params['id']);
   if (!id.success) throw notFound();

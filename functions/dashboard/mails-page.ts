@@ -45,6 +45,7 @@ const row = (mail: MailView, viewer: Viewer): Html =>
     }
   </li>`;
 
+/** The page of mails: the switches, and what became of each mail. */
 export const mailsPage = (shown: MailsShown): Html => {
   const { viewer, status } = shown;
   return layout({

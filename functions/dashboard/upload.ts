@@ -83,6 +83,7 @@ export const uploadResult = (campaign: string, shown: UploadShown): Html => {
 /** Stands in for the card in what the script asks for again: whatever the card holds is left as it is. */
 export const uploadKept = html`<details class="card upload" id="upload" data-keep></details>`;
 
+/** The card that takes a file, open when the campaign has no leads or there is something to say about an upload. */
 export const uploadCard = (campaign: CampaignView, shown: UploadShown): Html => {
   const first = leadTotal(campaign) === 0;
   const country = campaign.default_country;

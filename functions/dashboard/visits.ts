@@ -34,6 +34,7 @@ const campaignId = (visit: Visit): string => {
 };
 const now = (visit: Visit): Date => visit.viewer.now;
 
+/** The list of campaigns, the newest first, from `?after=` on. */
 export const showCampaigns = async (visit: Visit): Promise<Response> => {
   const asked = new URL(visit.request.url).searchParams.get('after');
   const after = asked !== null && /^\d{1,18}$/.test(asked) ? asked : null;
@@ -43,12 +44,14 @@ export const showCampaigns = async (visit: Visit): Promise<Response> => {
   return pageAnswer(200, campaignListPage(visit.viewer, shown, older));
 };
 
+/** The form that makes a campaign, as it is first shown. */
 export const showForm = async (visit: Visit): Promise<Response> => {
   const agents = await visit.deps.verbs.listAgents(visit.account, now(visit), null, 200);
   const typed = blankForm(visit.viewer, agents);
   return pageAnswer(200, campaignFormPage({ viewer: visit.viewer, agents, typed, errors: [], message: null }));
 };
 
+/** Makes a campaign and shows it; what will not do is said in the form, which keeps what was typed. */
 export const createCampaign = async (visit: Visit): Promise<Response> => {
   const { deps, viewer } = visit;
   const typed = typedIn(await readForm(visit.request, FORM_LIMIT));
@@ -82,6 +85,7 @@ export const showCampaign = async (
   return pageAnswer(status, campaignPage({ viewer: visit.viewer, campaign, leads, upload: shown, error }));
 };
 
+/** The part of the campaign's page that changes; 304 when the browser has it already. */
 export const showLive = async (visit: Visit): Promise<Response> => {
   const { verbs } = visit.deps;
   const id = campaignId(visit);
@@ -109,6 +113,7 @@ const importForm = async ({ deps, account, request }: Visit, id: string): Promis
   return importCsv(deps, account, id, file.stream());
 };
 
+/** Takes a CSV and answers with what became of its rows: a part of the page for the page's script, the page itself for a plain form. */
 export const upload = async (visit: Visit): Promise<Response> => {
   const id = campaignId(visit);
   const scripted = mediaType(visit.request.headers) === 'text/csv';
@@ -125,6 +130,7 @@ export const upload = async (visit: Visit): Promise<Response> => {
   }
 };
 
+/** A button that moves the campaign on; the page says so when it is in the wrong state for that. */
 export const move =
   (action: Move) =>
   async (visit: Visit): Promise<Response> => {

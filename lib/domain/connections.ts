@@ -32,6 +32,7 @@ export const HOURS_KEPT = 48;
 const HOUR_MS = 3_600_000;
 /** Whole hours since 1970. */
 export const hourOf = (ms: number): number => Math.floor(ms / HOUR_MS);
+/** A tally of nothing, to be added to. */
 export const emptyTally = (): Tally => ({ counts: {}, times: {} });
 
 /** Adds one tally to another. */

@@ -18,6 +18,7 @@ export interface MailLead {
   note: string;
 }
 
+/** A lead made ready to be shown: each text on one line, the note cut to fit. */
 export const mailLead = (lead: { name: string | null; phone: string; badge: string; note: string | null }): MailLead => ({
   name: oneLine(lead.name ?? ''),
   phone: lead.phone,

@@ -47,6 +47,7 @@ export const ask = async (url: string, init: Ask): Promise<HttpAnswer> => {
   return { status: response.status, headers: response.headers, json: readJson(await response.text()) };
 };
 
+/** Whether the answer is a 2xx. */
 export const succeeded = (answer: HttpAnswer): boolean => answer.status >= 200 && answer.status < 300;
 
 /** The longest that an agent is left alone because of one answer: some write an instant where seconds belong. */

@@ -42,6 +42,7 @@ export interface WebhookRequest {
 /** What a read of a call says. `missing`: the provider knows no such call (so far); `failed`: it could not be asked. */
 export type ReadResult = { state: 'found'; fact: CallFact } | { state: 'missing' } | { state: 'failed'; reason: string };
 
+/** One telephony provider, spoken to over HTTP. */
 export interface Provider {
   name: ProviderName;
   /** Credential names that an agent must have. */

@@ -5,6 +5,7 @@ import { utf8 } from '../seal.ts';
 export type Hash = 'SHA-1' | 'SHA-256' | 'SHA-512';
 type Bytes = Uint8Array<ArrayBuffer>;
 
+/** Base64 with padding, for bytes as short as a signature or a password. */
 export const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
 
 /** HMAC of `message` (UTF-8) under `key`. */

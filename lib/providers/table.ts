@@ -28,5 +28,6 @@ export const baseUrls = (given: (name: ProviderName) => string | undefined): Bas
   each((name) => given(name) ?? TABLE[name].host);
 
 export type Providers = Readonly<Record<ProviderName, Provider>>;
+/** Every provider's adapter, each at its base URL. */
 export const createProviders = ({ providerBaseUrls: at }: { providerBaseUrls: BaseUrls }): Providers =>
   each((name) => TABLE[name].at(at[name]));
