@@ -676,15 +676,16 @@ create function ringleader.agent_secrets_json(g ringleader.agents) returns jsonb
     'from_number', g.from_number, 'credentials_sealed', g.credentials_sealed, 'webhook_secrets_sealed', g.webhook_secrets_sealed, 'analysis_mapping', g.analysis_mapping)
 $$;
 
--- When the next lead of a campaign can be dialled; null when none waits or it does not run. The lane's window is worked out anew when it will have
+-- When the next lead of a campaign can be dialled; null when none waits, it does not run or its provider refuses its agent. The lane's window is worked out anew when it will have
 -- closed by then.
 create function ringleader.next_dial_at(k ringleader.campaigns) returns timestamptz language sql stable as $$
   select min(n.at)
   from ringleader.accounts a
+  join ringleader.agents g on g.id = k.agent_id and g.paused_reason is null
   join ringleader.campaign_zones z on z.campaign_id = k.id
   cross join lateral (select l.next_attempt_at from ringleader.leads l
     where l.campaign_id = k.id and l.next_attempt_at is not null and l.zone = z.zone order by l.next_attempt_at limit 1) l
-  cross join lateral (select greatest(z.opens_at, l.next_attempt_at, k.starts_at) as at) d
+  cross join lateral (select greatest(z.opens_at, l.next_attempt_at, k.starts_at, g.hold_until) as at) d
   cross join lateral (select case when d.at < z.closes_at then d.at else greatest(d.at, (
     select w.opens_at from ringleader.window_after(k.window_days, k.window_start, k.window_end, coalesce(nullif(z.zone, ''), k.timezone, a.timezone), d.at) w)) end as at) n
   where a.id = k.account_id and k.status = 'active' and (n.at < k.ends_at) is not false
@@ -707,7 +708,8 @@ create function ringleader.campaign_json(k ringleader.campaigns) returns jsonb l
     'max_concurrent_calls', coalesce(k.max_concurrent_calls, a.max_concurrent_calls), 'calls_per_second', k.calls_per_second,
     'retry', jsonb_build_object('max_attempts', k.max_attempts, 'no_answer_minutes', k.no_answer_minutes, 'busy_minutes', k.busy_minutes,
       'voicemail_minutes', k.voicemail_minutes, 'failed_minutes', k.failed_minutes, 'unknown_minutes', k.unknown_minutes),
-    'hot_score', k.hot_score, 'warm_score', k.warm_score, 'analysis_grace_minutes', k.analysis_grace_minutes, 'pause_reason', k.pause_reason,
+    'hot_score', k.hot_score, 'warm_score', k.warm_score, 'analysis_grace_minutes', k.analysis_grace_minutes,
+    'pause_reason', coalesce(k.pause_reason, (select 'The provider refuses the agent: ' || g.paused_reason from ringleader.agents g where g.id = k.agent_id and k.status = 'active')),
     'created_at', ringleader.iso(k.created_at), 'started_at', ringleader.iso(k.started_at), 'completed_at', ringleader.iso(k.completed_at),
     'counts', jsonb_build_object('leads', n.by_status, 'calls', d.by_disposition),
     'progress', case when n.total = 0 then 0 else round(n.final::numeric / n.total, 4) end,
@@ -730,7 +732,8 @@ create function ringleader.call_json(c ringleader.calls) returns jsonb language 
     'ended_at', ringleader.iso(c.ended_at), 'released_at', ringleader.iso(c.released_at), 'duration_seconds', c.duration_seconds, 'cost', c.cost,
     'transcript', (select r.transcript from ringleader.call_results r where r.call_id = c.id),
     'recording_url', (select r.recording_url from ringleader.call_results r where r.call_id = c.id),
-    'score', c.score, 'temperature', c.temperature, 'evidence', c.evidence,
+    'score', c.score, 'evidence', c.evidence, -- by the thresholds of today, as its lead
+    'temperature', coalesce((select ringleader.temperature_of(c.score, k.hot_score, k.warm_score) from ringleader.campaigns k where k.id = c.campaign_id), c.temperature),
     'reasons', coalesce((select r.reasons from ringleader.call_results r where r.call_id = c.id), '[]'), 'reason', c.reason,
     'unscored_reason', case when c.temperature is null then (select r.analysis_reason from ringleader.call_results r where r.call_id = c.id) end)
 $$;
@@ -1085,12 +1088,10 @@ begin
   return false;
 end $$;
 
--- The analysis of a call that has ended may still come, unless it is here already: the campaign waits for it. Twilio knows of none and is not asked:
--- the account's application may post one (docs/adr/0012).
+-- The analysis of a call that has ended may still come, unless it is here already: the campaign waits for it.
 create function ringleader.await_analysis(c ringleader.call_heads, p_now timestamptz) returns void language plpgsql as $$
 begin
-  update ringleader.calls x set analysis_due_at = p_now + w.grace, looks = 0,
-    look_at = p_now + case when x.provider = 'twilio' then w.grace else w.grace / 2 end, looked_at = case when x.provider = 'twilio' then p_now end
+  update ringleader.calls x set analysis_due_at = p_now + w.grace, look_at = p_now + w.grace / 2, looked_at = null, looks = 0
   from (select ringleader.minutes(coalesce(max(k.analysis_grace_minutes), 15)) as grace from ringleader.campaigns k where k.id = c.campaign_id) w
   where x.id = c.id and not exists (select from ringleader.call_results r where r.call_id = c.id and r.analysis is not null);
 end $$;
@@ -1135,18 +1136,20 @@ begin
   return ringleader.close_call(c, p_disposition, p_reason, null, false, false, p_invalid, p_now);
 end $$;
 
--- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more.
+-- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more; a provider's own tag alone
+-- counts where there is no score.
 create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns void language plpgsql as $$
-declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_told uuid; v_shared boolean;
+declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_evidence text; v_told uuid; v_shared boolean; v_tag_alone boolean;
 begin
   if v_valid then
     v_shared := pg_advisory_xact_lock_shared(74210004, hashtext(c.campaign_id::text)) is not null; -- see before_thresholds_change
     v_score := (a ->> 'score')::double precision;
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
       duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost),
-      score = v_score, temperature = coalesce(ringleader.temperature_of(v_score, coalesce(k.hot, 70), coalesce(k.warm, 40)), a ->> 'tag'), evidence = a ->> 'evidence'
+      score = coalesce(v_score, x.score), temperature = coalesce(ringleader.temperature_of(coalesce(v_score, x.score), coalesce(k.hot, 70), coalesce(k.warm, 40)), a ->> 'tag'),
+      evidence = case when v_score is null and x.score is not null then x.evidence else a ->> 'evidence' end
     from (select max(k.hot_score) as hot, max(k.warm_score) as warm from ringleader.campaigns k where k.id = c.campaign_id) k
-    where x.id = c.id returning x.temperature into v_temp;
+    where x.id = c.id returning x.score is distinct from v_score, x.score, x.temperature, x.evidence into v_tag_alone, v_score, v_temp, v_evidence;
   elsif p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
       duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost) where x.id = c.id;
@@ -1156,9 +1159,9 @@ begin
   values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', a -> 'reasons', p_now)
   on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
     analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason),
-    reasons = case when v_valid then excluded.reasons else r.reasons end; -- they go with the score
+    reasons = case when v_valid and not v_tag_alone then excluded.reasons else r.reasons end; -- they go with the score
   if not v_valid then return; end if;
-  update ringleader.leads x set score = v_score, temperature = v_temp, evidence = a ->> 'evidence', scored_attempt = c.attempt, scored_call = c.id
+  update ringleader.leads x set score = v_score, temperature = v_temp, evidence = v_evidence, scored_attempt = c.attempt, scored_call = c.id
   where x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt returning x.hot_notice_id into v_told;
   if found and v_temp = 'hot' and v_told is null then perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now); end if;
 end $$;
@@ -1683,7 +1686,7 @@ end $$;
 -- The tick's upkeep; p_limit is how many calls the caller can ask the provider about. What fails for one campaign or call is left for the next tick and never stops the others.
 create function ringleader.tick(p_now timestamptz, p_limit int) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
-declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb; v_unfinished boolean; v_failed jsonb := '[]';
+declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb; v_turn record; v_unfinished boolean; v_failed jsonb := '[]';
 begin
   perform ringleader.assert_app_role();
   perform ringleader.roll_windows(p_now);
@@ -1718,9 +1721,10 @@ begin
     update ringleader.calls c set released_at = p_now from silent where c.id = silent.id and c.released_at is null returning c.id
   )
   update ringleader.open_calls o set slot = false from released where o.call_id = released.id;
-  -- Analyses past their grace, the provider having been asked; or past it for long: more are missing than the provider can be asked about.
+  -- Analyses past their grace, the provider having been asked; or an hour past it, when more are missing than can be asked about in another hour.
+  select x.look_at, x.id into v_turn from ringleader.calls x where x.analysis_due_at is not null and x.look_at <= p_now order by x.look_at, x.id offset 60 * p_limit limit 1;
   for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c
-           where c.analysis_due_at <= p_now and (c.looked_at < p_now or c.looks >= 10 or c.analysis_due_at <= p_now - interval '10 minutes')
+           where c.analysis_due_at <= p_now and (c.looked_at < p_now or c.looks >= 10 or ((c.look_at, c.id) >= (v_turn.look_at, v_turn.id) and c.analysis_due_at <= p_now - interval '1 hour'))
            order by c.id limit 200 for no key update skip locked loop
     begin
       update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
@@ -1983,7 +1987,8 @@ begin
     'waiting_direct_calls', (select count(*) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting' and c.due_at is not null),
     'next_due_at', ringleader.iso(least(
       (select min(ringleader.next_dial_at(k)) from ringleader.campaigns k where k.account_id = p_account and k.status = 'active'),
-      (select min(c.due_at) from ringleader.calls c where c.account_id = p_account and c.status = 'waiting' and c.due_at is not null))),
+      (select min(greatest(c.due_at, g.hold_until)) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
+       where c.account_id = p_account and c.status = 'waiting' and c.due_at is not null and g.paused_reason is null))),
     'unknown_events', (select count(*) from ringleader.agents g join ringleader.call_events e on e.agent_id = g.id where g.account_id = p_account and e.fate = 'unknown'),
     'email_problem', (select a.email_problem from ringleader.accounts a where a.id = p_account),
     'mails_off', coalesce((select jsonb_agg(jsonb_build_object('type', t.type, 'reason', t.reason)) from (
@@ -2837,11 +2842,13 @@ begin
     from (select * from ringleader.call_events x where x.account_id = p_account and x.call_id = p_id and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) e), '[]');
 end $$;
 
--- The agent of a call, with its mapping: what an application posts is read as its provider's words would be.
+-- The agent of a call, with its mapping: what an application posts is read as its provider's words would be. And the key of what it posted last.
 create function ringleader.call_agent(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
 begin
   perform ringleader.enter(p_account);
-  return (select ringleader.agent_secrets_json(g) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.account_id = p_account and c.id = p_id);
+  return (select ringleader.agent_secrets_json(g) || jsonb_build_object('last_posted',
+      (select e.event_key from ringleader.call_events e where e.call_id = c.id and e.source = 'posted' and e.repeat_of is null order by e.seq desc limit 1))
+    from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.account_id = p_account and c.id = p_id);
 end $$;
 
 create function ringleader.cancel_call(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$

@@ -394,7 +394,7 @@ export const DirectCallIn = z.strictObject({
 export const DirectCallQueued = z.object({ call: Call, position: z.int() });
 /**
  * What an application says of a call that its own voice agent made: either the fields, or `data` in whatever shape the agent's
- * `analysis_mapping` names (or the usual names do). The same body counts once.
+ * `analysis_mapping` names (or the usual names do). The same body twice in a row counts once.
  */
 export const AnalysisIn = z
   .strictObject({

@@ -23,7 +23,7 @@ export const postedFact = async ({ data, ...fields }: Posted, mapping: Mapping):
 };
 
 /**
- * Applies a posted analysis by the verb that applies a provider's: the same body counts once, however late, and reopens nothing.
+ * Applies a posted analysis by the verb that applies a provider's: the same body twice in a row counts once; late, it reopens nothing.
  * Null: no such call.
  * @throws {Refusal} 409 when the call was never placed
  */
@@ -31,9 +31,8 @@ export const postAnalysis = async (deps: Deps, account: string, callId: string, 
   const agent = await deps.verbs.callAgent(account, deps.now(), callId);
   if (agent === null) return null;
   const fact = await postedFact(posted, agent.analysis_mapping);
-  return deps.verbs.applyFact(account, deps.now(), agent.agent_id, deps.newId(), {
-    ...fact,
-    event_key: `${callId}:${fact.event_key}`,
-    attempt_id: callId,
-  });
+  const key = `${callId}:${fact.event_key}`;
+  // Said again after something else was said, it is news: a correction may go back to an earlier one.
+  const event_key = agent.last_posted?.startsWith(key) ? agent.last_posted : `${key}:${deps.newId()}`;
+  return deps.verbs.applyFact(account, deps.now(), agent.agent_id, deps.newId(), { ...fact, event_key, attempt_id: callId });
 };

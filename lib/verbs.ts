@@ -551,7 +551,7 @@ export const VERBS = {
     rowsOf(c.CallEvent.shape).nullable(),
   ),
   /** The agent of a call; null: no such call. */
-  callAgent: account<[id: string]>()('call_agent', AgentSecrets.nullable()),
+  callAgent: account<[id: string]>()('call_agent', AgentSecrets.extend({ last_posted: z.string().nullable() }).nullable()),
   /** Ends a call that is not on the line at once; else returns what the provider must be asked to stop. */
   cancelCall: account<[id: string]>()(
     'cancel_call',

@@ -151,6 +151,11 @@ describe('a posted analysis', () => {
     const own = (await eventsOf(id)).filter(({ source }) => source === 'posted');
     expect(own.map(({ fate }) => fate)).toEqual(['applied', 'duplicate']);
     expect(JSON.parse(own[0].payload!)).toEqual(body);
+    // A correction may go back to what was said before.
+    for (const score of [10, body.score]) {
+      const answer = await call(tenant.key, 'POST', `/v1/calls/${id}/analysis`, { body: { ...body, score } });
+      expect(answer.body).toMatchObject({ score });
+    }
   });
 
   test('in the shape of the mapping, and what cannot be read is unscored with the reason', async () => {

@@ -210,6 +210,24 @@ describe('next_dial_at of a campaign', () => {
     expect(await nextOf(scene)).toBe('2026-03-03T09:00:00.000Z');
   });
 
+  test('is none while the provider refuses the agent, and the campaign says why', async () => {
+    const scene = await running(1);
+    const shown = async () => {
+      const { status, next_dial_at, pause_reason } = (await verbs.getCampaign(scene.account, now(), scene.campaign))!;
+      const { next_due_at } = await verbs.accountStatus(scene.account, now(), []);
+      return { status, next_dial_at, pause_reason, next_due_at };
+    };
+    const due = now().toISOString();
+    expect(await shown()).toEqual({ status: 'active', next_dial_at: due, pause_reason: null, next_due_at: due });
+    await db.pool.query(`update ringleader.agents set paused_reason = '402: no credit'`);
+    expect(await shown()).toEqual({
+      status: 'active',
+      next_dial_at: null,
+      pause_reason: 'The provider refuses the agent: 402: no credit',
+      next_due_at: null,
+    });
+  });
+
   test('is none when the campaign ends first', async () => {
     expect(await nextOf(await running(1, { window: NINE, starts_at: saturday, ends_at: '2026-03-08T00:00:00Z' }))).toBeNull();
   });

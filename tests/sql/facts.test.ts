@@ -441,6 +441,27 @@ describe('a posted analysis', () => {
     expect(await shown()).toEqual([12, []]);
   });
 
+  test('with a tag and no score counts where there is no score, and takes none away', async () => {
+    const owner = await engine.account();
+    const { leads, campaign } = await running(owner, phones(2));
+    const [{ call_id: call }] = await engine.place();
+    await engine.tell(owner, call, 'completed');
+    const shown = async () => {
+      const { score, temperature, evidence, reasons, calls } = await leadOf(owner.account, leads[0]);
+      expect(calls[0]).toMatchObject({ score, temperature, evidence, reasons });
+      return [score, temperature, evidence, reasons];
+    };
+    await post(owner, call, { state: 'valid', tag: 'warm', evidence: 'polite' });
+    expect(await shown()).toEqual([null, 'warm', 'polite', []]);
+    await post(owner, call, { state: 'valid', score: 98, evidence: 'wants it', reasons: ['budget'] }, 'posted:2');
+    expect(await shown()).toEqual([98, 'hot', 'wants it', ['budget']]);
+    await post(owner, call, { state: 'valid', tag: 'cold', evidence: 'short' }, 'posted:3');
+    expect(await shown()).toEqual([98, 'hot', 'wants it', ['budget']]);
+    // A call is judged by the thresholds of today, as its lead is.
+    await verbs.updateCampaign(owner.account, now(), campaign, { hot_score: 99 });
+    expect(await shown()).toEqual([98, 'warm', 'wants it', ['budget']]);
+  });
+
   test('late, it changes score and evidence, and reopens nothing; early, the end does not wait for another', async () => {
     const owner = await engine.account();
     const { campaign, leads } = await running(owner, [PHONE]);
