@@ -52,7 +52,7 @@ const jsonOrNull = (text: string): unknown => {
 
 /**
  * Imports a CSV into a campaign. Good rows go in, bad rows are kept beside it to be corrected; numbers that the campaign has
- * already are counted as duplicates, so the same file twice changes nothing.
+ * already are counted as duplicates, so the same file twice changes nothing. It keeps the campaign open from its first byte on.
  *
  * @param body the file as it arrives; it is read to its end or canceled
  * @throws {Refusal} 404; 409 `campaign_closed`; 400 for a mapping or header row that will not do, an empty file, or (with the counts
@@ -71,9 +71,12 @@ export const importCsv = async (
     maxBytes: options.maxBytes ?? MAX_CSV_BYTES,
     declaredBytes: options.declaredBytes ?? null,
   });
+  // Reading begins whatever becomes of the import: what has begun is read to its end, and its sender gets to see the answer.
+  const first = records.next();
+  first.catch(() => undefined); // heard below, unless there is no such campaign
   try {
-    let step = await records.next();
     return await withImport(deps, account, campaign, async (batches, rules) => {
+      let step = await first;
       if (mapping instanceof Refusal) throw mapping;
       const columns = step.done ? null : headerColumns(step.value, mapping);
       if (columns) {

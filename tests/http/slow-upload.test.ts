@@ -1,4 +1,4 @@
-/** A list that is refused while it still arrives: the sender gets to hear why. */
+/** A list that arrives slowly: it keeps its campaign open, and when it is refused half-way the sender gets to hear why. */
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { call, codeOf, createCampaign, createTenant, stack, until } from './client.ts';
@@ -27,6 +27,26 @@ const worked = async (): Promise<void> => {
   for (let i = 0; i < 10; i += 1) await call(tenant.key, 'GET', '/v1/account');
 };
 
+/** Imports of a campaign that are under way. */
+const underWay = async (campaign: string): Promise<number> => {
+  const open = 'select count(*)::int as n from ringleader.imports where campaign_id = $1 and finished_at is null';
+  return (await db.query<{ n: number }>(open, [campaign])).rows[0]!.n;
+};
+
+test('a list keeps its campaign open from its first few bytes on', async () => {
+  const id = await createCampaign(tenant);
+  const upload = sending(`/v1/campaigns/${id}/leads`);
+  await upload.send('phone,x\n');
+  await until(
+    () => underWay(id),
+    (n) => n === 1,
+  );
+  await upload.send(rows(3));
+  const answer = await upload.end();
+  expect([answer.status, answer.body['imported']], answer.text).toEqual([200, 3]);
+  expect(await underWay(id)).toBe(0);
+});
+
 describe('a list that is refused while it still arrives', () => {
   test.each([
     ['leads without a column of numbers', async () => `/v1/campaigns/${await createCampaign(tenant)}/leads`],
@@ -51,9 +71,8 @@ describe('a list that is refused while it still arrives', () => {
     await until(waiting, (n) => n >= 1000);
     expect((await call(tenant.key, 'POST', `/v1/campaigns/${id}/cancel`)).status).toBe(200);
     await upload.send(rows(10_000, 10_000));
-    const open = 'select count(*)::int as n from ringleader.imports where campaign_id = $1 and finished_at is null';
     await until(
-      async () => (await db.query<{ n: number }>(open, [id])).rows[0]!.n,
+      () => underWay(id),
       (n) => n === 0,
     );
     await worked();

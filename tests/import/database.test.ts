@@ -10,7 +10,8 @@ import { createEngine, phones, scored } from '../support/engine.ts';
 import { readCsv } from '../mail/rfc4180.ts';
 import { bodyOf } from './fake-verbs.ts';
 
-const engine = createEngine(await testDatabase());
+const db = await testDatabase();
+const engine = createEngine(db);
 const deps = { now: () => engine.now(), newId: randomUUID, verbs: engine.verbs };
 beforeEach(() => engine.reset());
 
@@ -153,6 +154,9 @@ describe('an import into the database', () => {
     const csv = `phone\n${phones(1)[0]}\n`;
     expect(await refusalOf(upload(stranger, campaign, csv))).toMatchObject({ status: 404 });
     expect(await refusalOf(upload(stranger, campaign, 'no phone here\n'))).toMatchObject({ status: 404 });
+    const long = bodyOf(utf8(`phone\n${phones(30_000).join('\n')}\n`));
+    expect(await refusalOf(importCsv(deps, stranger.account, campaign, long))).toMatchObject({ status: 404 });
+    expect(await long.getReader().read()).toMatchObject({ done: true }); // whoever sent it gets to see the answer
     await upload(owner, campaign, csv);
     await engine.verbs.startCampaign(owner.account, engine.now(), campaign);
     await engine.verbs.cancelCampaign(owner.account, engine.now(), campaign);
@@ -178,6 +182,53 @@ describe('an import into the database', () => {
     const refusal = await refusalOf(importCsv({ ...deps, verbs }, owner.account, campaign, bodyOf(utf8(`phone\n${lines}\n`))));
     expect(refusal).toMatchObject({ status: 409, code: 'campaign_closed', extra: { rows: 1000, imported: 1000 } });
     expect((await engine.verbs.getCampaign(owner.account, engine.now(), campaign))!.counts.leads).toEqual({ canceled: 1000 });
+  });
+
+  it('keeps its campaign open from its first bytes on, though the last lead ends before the next ones come (class 19)', async () => {
+    const owner = await engine.account();
+    const campaign = await engine.campaign(owner);
+    const [known, sent, late] = phones(3);
+    await upload(owner, campaign, `phone\n${known}\n`);
+    const wire = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = wire.writable.getWriter();
+    const report = importCsv(deps, owner.account, campaign, wire.readable);
+    await writer.write(utf8(`phone,x\n${sent},1\n`));
+    const open = 'select id from ringleader.imports where campaign_id = $1 and finished_at is null';
+    await expect.poll(async () => (await db.pool.query(open, [campaign])).rowCount, { timeout: 20_000 }).toBe(1);
+    await engine.verbs.startCampaign(owner.account, engine.now(), campaign);
+    const [call] = await engine.place();
+    await engine.tell(owner, call.call_id, 'completed', scored(50));
+    const status = async () => (await engine.verbs.getCampaign(owner.account, engine.now(), campaign))!.status;
+    expect(await status()).toBe('active');
+    await writer.write(utf8(`${late},2\n`));
+    await writer.close();
+    expect(await report).toMatchObject({ rows: 2, imported: 2 });
+    for (const { call_id } of await engine.place()) await engine.tell(owner, call_id, 'completed', scored(50));
+    expect(await status()).toBe('completed');
+  });
+
+  it('that never sends anything holds its campaign no longer than its lease (class 19)', async () => {
+    const owner = await engine.account();
+    const campaign = await engine.campaign(owner);
+    await upload(owner, campaign, `phone\n${phones(1)[0]}\n`);
+    await engine.verbs.startCampaign(owner.account, engine.now(), campaign);
+    const wire = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = wire.writable.getWriter();
+    const report = importCsv(deps, owner.account, campaign, wire.readable);
+    const held = 'select id from ringleader.imports where campaign_id = $1 and finished_at is null';
+    const holding = async () => (await db.pool.query(held, [campaign])).rowCount;
+    await expect.poll(holding, { timeout: 20_000 }).toBe(1);
+    const [call] = await engine.place();
+    await engine.tell(owner, call.call_id, 'completed', scored(50));
+    engine.pass(9);
+    await engine.verbs.tick(engine.now(), 100);
+    expect(await holding()).toBe(1);
+    engine.pass(2);
+    await engine.verbs.tick(engine.now(), 100);
+    expect((await engine.verbs.getCampaign(owner.account, engine.now(), campaign))!.status).toBe('completed');
+    await writer.write(utf8(`phone\n${phones(1, 1)[0]}\n`));
+    await writer.close();
+    expect(await refusalOf(report)).toMatchObject({ status: 409 });
   });
 
   it('is closed when the file turns out bad, so that the campaign can complete (class 19)', async () => {
