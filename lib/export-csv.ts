@@ -86,7 +86,7 @@ export const streamHotLeadsCsv = async (
 };
 
 /**
- * The rows that could not be imported, in the columns of their files, with an `error` column behind: to correct and to upload
+ * The rows that could not be imported, in the columns of their files, with an `import_error` column behind: to correct and to upload
  * again (that column is left out then). Files with different columns share one table.
  * @throws {Refusal} 404
  */

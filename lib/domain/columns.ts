@@ -26,8 +26,8 @@ const NAMES: Readonly<Record<LeadField, string>> = {
   timezone: `timezone tz timezoneid timezonename timezonesidkey zeitzone fuseauhoraire zonahoraria`,
 };
 
-/** The header of the column that our own file of bad rows adds; as the last column of an upload it is left out. */
-export const ERROR_COLUMN = 'error';
+/** The header of the column that our own file of bad rows adds, and nobody's own (many have an `error`); as the last column of an upload it is left out. */
+export const ERROR_COLUMN = 'import_error';
 export const MAX_COLUMNS = 200;
 export const MAX_HEADER_LENGTH = 100;
 

@@ -251,7 +251,7 @@ describe('bad rows', () => {
     expect(await upload(owner, campaign, csv)).toMatchObject({ rows: 3, imported: 1, invalid: 2 });
     const exported = await textOf(await streamErrorsCsv(deps, owner.account, campaign));
     expect(readCsv(exported.slice(1))).toEqual([
-      ['zip', 'Phone', 'a note', "'=x", 'Name', 'error'],
+      ['zip', 'Phone', 'a note', "'=x", 'Name', 'import_error'],
       [
         '00123',
         '9.19877E+11',

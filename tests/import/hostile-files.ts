@@ -316,8 +316,13 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
   },
   {
     title: 'our own bad rows, corrected',
-    bytes: utf8(`phone,name,error\n${A},'=Ann,"row 2, phone: no (invalid_phone)"\n${B},Bob,\n`),
+    bytes: utf8(`phone,name,import_error\n${A},'=Ann,"row 2, phone: no (invalid_phone)"\n${B},Bob,\n`),
     leads: { [A]: { name: '=Ann', variables: {} }, [B]: { name: 'Bob', variables: {} } },
+  },
+  {
+    title: 'a last column of their own that is named error',
+    bytes: utf8(`phone,name,error\n${A},'=Ann,E42\n`),
+    leads: { [A]: { name: "'=Ann", variables: { error: 'E42' } } },
   },
   // ---- no CSV at all
   { title: 'gzip', bytes: gzipSync(`phone\n${A}\n`), refused: [415, 'unsupported_media_type', /gzip/] },
