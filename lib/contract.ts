@@ -141,6 +141,20 @@ export const PreferencesPut = z.strictObject({
 
 // ---------------------------------------------------------------- agents
 
+const AnalysisPath = z.string().max(200).exactOptional();
+/** What `readAnalysis` looks for: paths into the provider's analysis, and the scale of a bare score. */
+const AnalysisMapping = z.strictObject({
+  score: AnalysisPath,
+  score_max: z
+    .string()
+    .max(200)
+    .refine((text) => Number(text) > 0 && Number.isFinite(Number(text)), 'must be a positive number as text, such as "10"')
+    .exactOptional(),
+  temperature: AnalysisPath,
+  evidence: AnalysisPath,
+  reasons: AnalysisPath,
+  do_not_call: AnalysisPath,
+});
 const Credentials = z.record(z.string().max(64), z.string().min(1).max(4096));
 export const AgentCreate = z.strictObject({
   name: Name,
@@ -152,7 +166,7 @@ export const AgentCreate = z.strictObject({
     .optional(),
   credentials: Credentials,
   webhook_secrets: z.array(z.string().min(1).max(4096)).max(2).optional(),
-  analysis_mapping: z.record(z.string().max(64), z.string().max(200)).optional(),
+  analysis_mapping: AnalysisMapping.optional(),
 });
 export const AgentPatch = z.strictObject({
   ...AgentCreate.omit({ provider: true }).partial().shape,

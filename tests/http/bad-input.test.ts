@@ -39,6 +39,12 @@ const TABLE: readonly [key: 'tenant' | 'admin', method: string, path: string, bo
   ['tenant', 'POST', '/v1/agents', agentBody({ credentials: { api_key: '' } }), 'credentials.api_key'],
   ['tenant', 'POST', '/v1/agents', agentBody({ credentials: { api_key: 5 } }), 'credentials.api_key'],
   ['tenant', 'POST', '/v1/agents', agentBody({ from_number: '4155550123' }), 'from_number'],
+  ['tenant', 'POST', '/v1/agents', agentBody({ analysis_mapping: { scroe: 'Lead.Score' } }), 'analysis_mapping.scroe'],
+  ['tenant', 'POST', '/v1/agents', agentBody({ analysis_mapping: { score_max: 'ten' } }), 'analysis_mapping.score_max'],
+  ['tenant', 'POST', '/v1/agents', agentBody({ analysis_mapping: { score_max: '0' } }), 'analysis_mapping.score_max'],
+  ['tenant', 'POST', '/v1/agents', agentBody({ analysis_mapping: { score_max: 'Infinity' } }), 'analysis_mapping.score_max'],
+  ['tenant', 'POST', '/v1/agents', agentBody({ analysis_mapping: { score: null } }), 'analysis_mapping.score'],
+  ['tenant', 'PATCH', `/v1/agents/${tenant.agent}`, { analysis_mapping: { score_max: '-5' } }, 'analysis_mapping.score_max'],
   ['tenant', 'POST', '/v1/agents', agentBody({ webhook_registered: true }), 'webhook_registered'],
   ['tenant', 'PATCH', `/v1/agents/${tenant.agent}`, { provider: 'bolna' }, 'provider'],
   ['tenant', 'PATCH', `/v1/agents/${tenant.agent}`, { credentials: { key: 'x' } }, 'credentials.api_key'],
@@ -144,7 +150,7 @@ describe('bad input names the field and the rule, and writes nothing', () => {
   });
 
   test('the table was run whole', () => {
-    expect(TABLE.length).toBe(97);
+    expect(TABLE.length).toBe(103);
   });
 
   test('and nothing of it was kept', async () => {
