@@ -155,21 +155,22 @@ const AnalysisMapping = z.strictObject({
   reasons: AnalysisPath,
   do_not_call: AnalysisPath,
 });
+const FromNumber = z.string().regex(/^\+[1-9]\d{6,14}$/, 'must be E.164 such as +14155550123');
 const Credentials = z.record(z.string().max(64), z.string().min(1).max(4096));
 export const AgentCreate = z.strictObject({
   name: Name,
   provider: z.enum(PROVIDERS),
   provider_agent_id: z.string().trim().min(1).max(200),
-  from_number: z
-    .string()
-    .regex(/^\+[1-9]\d{6,14}$/, 'must be E.164 such as +14155550123')
-    .optional(),
+  from_number: FromNumber.optional(),
   credentials: Credentials,
   webhook_secrets: z.array(z.string().min(1).max(4096)).max(2).optional(),
   analysis_mapping: AnalysisMapping.optional(),
 });
 export const AgentPatch = z.strictObject({
   ...AgentCreate.omit({ provider: true }).partial().shape,
+  // What reads as null can be set back to it.
+  from_number: FromNumber.nullable().optional(),
+  analysis_mapping: AnalysisMapping.nullable().optional(),
   /** Lifts the pause once the account is in order at the provider; new credentials do so too. */
   paused_reason: z.null('can only be set to null').optional(),
 });

@@ -88,6 +88,25 @@ describe('agents', () => {
     expect((await call(tenant.key, 'GET', `/v1/agents/${made.body.id}`)).status).toBe(404);
   });
 
+  test('lose a number and a mapping that are set to null, unless the provider needs the number', async () => {
+    const set = { from_number: '+14155550100', analysis_mapping: { score: 'Lead.Score', score_max: '10' } };
+    const made = await call<{ id: string }>(tenant.key, 'POST', '/v1/agents', { body: agentBody(set) });
+    expect(made.body).toMatchObject(set);
+    const without = { from_number: null, analysis_mapping: null };
+    const changed = await call(tenant.key, 'PATCH', `/v1/agents/${made.body.id}`, { body: without });
+    expect([changed.status, changed.body]).toEqual([200, { ...made.body, ...without }]);
+    expect((await call(tenant.key, 'GET', `/v1/agents/${made.body.id}`)).body).toEqual(changed.body);
+
+    const retell = await call<{ id: string }>(tenant.key, 'POST', '/v1/agents', {
+      body: agentBody({ ...set, provider: 'retell' }),
+    });
+    const path = `/v1/agents/${retell.body.id}`;
+    const refused = await call(tenant.key, 'PATCH', path, { body: without });
+    expect([refused.status, fieldsOf(refused)], refused.text).toEqual([400, ['from_number']]);
+    expect((await call(tenant.key, 'GET', path)).body).toMatchObject(set);
+    for (const id of [made.body.id, retell.body.id]) await call(tenant.key, 'DELETE', `/v1/agents/${id}`);
+  });
+
   test('a provider that does not take the key leaves the agent, and says that it is not registered', async () => {
     const made = await call(tenant.key, 'POST', '/v1/agents', { body: agentBody({ credentials: { api_key: 'bad-key' } }) });
     expect([made.status, made.body['webhook_registered']]).toEqual([201, false]);
