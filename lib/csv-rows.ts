@@ -79,7 +79,8 @@ const open = async (source: ByteSource, options: ReadOptions): Promise<OpenFile 
   if (bytes.length < HEAD_BYTES && text.trim() === '') return source.fault() ?? emptyFile();
   const { delimiter, skip } = shapeOf(text.slice(0, HEAD_BYTES), (header) => options.understood(header));
   const cutter = createRecordCutter(delimiter, LONGEST_RECORD);
-  return { source, decoder, cutter, delimiter, head: text.slice(skip), linesBefore: skip > 0 ? 1 : 0 };
+  const linesBefore = text.slice(0, skip).match(/\r\n|\n|\r/g)?.length ?? 0;
+  return { source, decoder, cutter, delimiter, head: text.slice(skip), linesBefore };
 };
 
 /** The text in portions that end where records end. */

@@ -2,11 +2,11 @@
 
 export interface Shape {
   delimiter: string;
-  /** Characters to leave out before the header row: a `sep=` line. */
+  /** Characters to leave out before the header row: a `sep=` line, and the blank ones above it. */
   skip: number;
 }
 
-const SEP_LINE = /^"?sep=([^"\r\n\w\ud800-\udfff])"?[\s,;]*?(?:\r\n|\n|\r|$)/i;
+const SEP_LINE = /^\s*"?sep=([^"\r\n\w\ud800-\udfff])"?[\s,;]*?(?:\r\n|\n|\r|$)/i;
 /** In order of preference where the header row does not decide. */
 const DELIMITERS = [',', ';', '\t', '|'] as const;
 

@@ -67,6 +67,13 @@ export const HOSTILE_FILES: readonly HostileFile[] = [
     bytes: utf8(`\ufeffSEP=^\nphone^name\n${A}^Ann\n${B}^Bob\n`),
     leads: two,
   },
+  {
+    title: 'sep= line below blank ones; the line of a fault counts them all',
+    bytes: utf8(`\r\n  \n\nsep=;\nphone;name\n${A};Ann, Lee\n${B};"Bob\n`),
+    leads: { [A]: { name: 'Ann, Lee' } },
+    refused: [400, 'malformed_csv', /row 3 \(line 7\)/],
+    counted: true,
+  },
   { title: 'sep= line, quoted', bytes: utf8(`"sep=\t"\nphone\tname\n${A}\tAnn\n${B}\tBob\n`), leads: two },
   { title: 'one column only', bytes: utf8(`phone\n${A}\n${B}\n`), leads: anyLead(A, B) },
   {
