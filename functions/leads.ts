@@ -1,6 +1,7 @@
 /** Leads: uploaded as CSV or JSON, listed, and explained. */
 import * as z from 'zod';
 import { Explain, ImportReport, Lead, LEAD_STATUSES, LeadsIn, LeadWithCalls, page, TEMPERATURES } from '../lib/contract.ts';
+import { Refusal } from '../lib/errors.ts';
 import { followUpload } from '../lib/follow.ts';
 import { importCsv, importJson } from '../lib/import-leads.ts';
 import { found, paged } from './respond.ts';
@@ -27,6 +28,10 @@ export const leadRoutes: readonly Route[] = [
     async handler(call) {
       const { deps, params, query, body, csv } = call;
       const account = accountOf(call);
+      if (!csv && query.mapping) {
+        const rule = 'only with a CSV';
+        throw new Refusal(400, 'validation', `mapping: ${rule}`, [{ field: 'mapping', rule }]);
+      }
       try {
         const report = csv
           ? await importCsv(deps, account, params.id, csv.stream, {

@@ -102,6 +102,14 @@ const TABLE: readonly [key: 'tenant' | 'admin', method: string, path: string, bo
   ['tenant', 'POST', `/v1/campaigns/${draft}/start`, { now: true }, 'now'],
   ['tenant', 'POST', `/v1/campaigns/${draft}/leads`, {}, 'leads'],
   ['tenant', 'POST', `/v1/campaigns/${draft}/leads`, { leads: [] }, 'leads'],
+  ['tenant', 'POST', `/v1/campaigns/${draft}/leads?mapping=xx`, { leads: [{ phone: '+14155550100' }] }, 'mapping'],
+  [
+    'tenant',
+    'POST',
+    `/v1/campaigns/${draft}/leads?mapping=${encodeURIComponent('{"phone":"Number"}')}`,
+    { leads: [{ phone: '+14155550100' }] },
+    'mapping',
+  ],
   ['tenant', 'POST', `/v1/campaigns/${draft}/leads`, { leads: [{ name: 'No number' }] }, 'leads.0.phone'],
   ['tenant', 'POST', `/v1/campaigns/${draft}/leads`, { leads: [{ phone: '+14155550100', status: 'reached' }] }, 'leads.0.status'],
   [
@@ -150,7 +158,7 @@ describe('bad input names the field and the rule, and writes nothing', () => {
   });
 
   test('the table was run whole', () => {
-    expect(TABLE.length).toBe(103);
+    expect(TABLE.length).toBe(105);
   });
 
   test('and nothing of it was kept', async () => {
