@@ -24,8 +24,6 @@ const REPORTED_ERRORS = 100;
 const LONGEST_REASON = 500;
 
 export interface SuppressionOptions {
-  /** ISO 3166, for numbers without a country code; without one they are refused row by row. */
-  defaultCountry?: string | null;
   /** Content-Length, when the request had one: a body that is shorter was cut. */
   declaredBytes?: number | null;
 }
@@ -35,12 +33,12 @@ type RowResult =
 
 const suppressionOf = (
   record: readonly string[],
-  { headers, fields, reason: reasonAt, country }: Columns & { reason: number; country: string | null },
+  { headers, fields, reason: reasonAt }: Columns & { reason: number },
 ): RowResult => {
   const reason = record[reasonAt]?.trim() ?? '';
   const problem = cellProblem(reason, LONGEST_REASON);
   if (problem) return { ok: false, column: headers[reasonAt] ?? null, ...problem };
-  const phone = normalisePhone(record[fields.phone] ?? '', country);
+  const phone = normalisePhone(record[fields.phone] ?? '', null);
   if (!phone.ok) return { ok: false, column: headers[fields.phone] ?? null, code: phone.code, message: phone.message };
   return { ok: true, phone: phone.e164, reason: reason === '' ? null : reason };
 };
@@ -77,7 +75,7 @@ export const importSuppressions = async (
     const header = step.done ? null : columnsOf(step.value, {});
     if (header && !header.ok) throw new Refusal(400, header.code, header.message, [{ field: header.field, rule: header.rule }]);
     if (header) {
-      const reader = { ...header.columns, reason: reasonColumn(header.columns.headers), country: options.defaultCountry ?? null };
+      const reader = { ...header.columns, reason: reasonColumn(header.columns.headers) };
       for (step = await records.next(); !step.done; step = await records.next()) {
         const result = suppressionOf(step.value, reader);
         report.rows += 1;

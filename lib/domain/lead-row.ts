@@ -25,6 +25,10 @@ export interface Rules {
   isTimeZone(name: string): boolean;
 }
 
+/** Where there is a campaign there is another way. */
+const NO_COUNTRY =
+  'The number has no country code. Write it with + and the country code, or give the campaign a default_country.';
+
 const bad = (column: LeadField | null, code: string, message: string): LeadResult => ({ ok: false, column, code, message });
 const filled = (text: string | null): string | null => (text === null || text.trim() === '' ? null : text.trim());
 
@@ -38,7 +42,7 @@ export const cellProblem = (text: string, longest = MAX_CELL_LENGTH): { code: st
 /** Normalises the phone number and checks what has a rule; a strange e-mail address is kept, since it stops no call. */
 export const checkLead = (raw: RawLead, rules: Rules): LeadResult => {
   const phone = normalisePhone(raw.phone, rules.defaultCountry);
-  if (!phone.ok) return bad('phone', phone.code, phone.message);
+  if (!phone.ok) return bad('phone', phone.code, phone.code === 'no_country' ? NO_COUNTRY : phone.message);
   const lead = {
     phone: phone.e164,
     name: filled(raw.name),

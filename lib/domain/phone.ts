@@ -92,7 +92,7 @@ export const normalisePhone = (text: string, defaultCountry: string | null): Pho
   if (EXTENSION.test(number)) return extension();
   if (!international && !NATIONAL.test(number)) return no('invalid_phone', NOT_A_NUMBER);
   if (!international && (defaultCountry === null || !isSupportedCountry(defaultCountry))) {
-    return no('no_country', 'The number has no country code. Write it as +…, or give the campaign a default_country.');
+    return no('no_country', 'The number has no country code. Write it with + and the country code.');
   }
   return parse(number, international ? null : (defaultCountry as CountryCode));
 };

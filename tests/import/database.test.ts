@@ -118,15 +118,27 @@ describe('an import into the database', () => {
     const [a, b] = phones(2);
     const blocked = await importSuppressions(deps, owner.account, bodyOf(utf8(`Phone;Reason\n${a};asked\n${a};again\nx;\n`)));
     expect(blocked).toMatchObject({ rows: 3, added: 1, duplicates: 1, invalid: 1 });
-    expect(blocked.errors).toMatchObject(
-      [{ row: 4, column: 'Phone', code: 'no_country' }].map(({ row, column }) => ({ row, column })),
-    );
+    expect(blocked.errors).toMatchObject([{ row: 4, column: 'Phone' }]);
     expect(await upload(owner, campaign, `phone\n${a}\n${b}\n`)).toMatchObject({ rows: 2, imported: 2, suppressed: 1 });
     expect((await leadsOf(owner, campaign)).map(({ status }) => status).sort()).toEqual(['suppressed', 'waiting']);
     expect(await importSuppressions(deps, owner.account, bodyOf(utf8(`phone\n${a}\n`)))).toMatchObject({
       added: 0,
       duplicates: 1,
     });
+  });
+
+  it('tells how to mend a number without a country code: the default_country only where there is a campaign', async () => {
+    const owner = await engine.account();
+    const campaign = await engine.campaign(owner);
+    const csv = 'phone\n(202) 555-0101\n';
+    const told = async (report: Promise<{ errors: { code: string; message: string }[] }>) => (await report).errors;
+    const suppressed = importSuppressions(deps, owner.account, bodyOf(utf8(csv)));
+    const leads = [upload(owner, campaign, csv), importJson(deps, owner.account, campaign, [{ phone: '(202) 555-0101' }])];
+    const [plain, ...ofCampaign] = (await Promise.all([suppressed, ...leads].map(told))).map(([error]) => error);
+    expect(plain).toMatchObject({ code: 'no_country', message: expect.stringMatching(/with \+ and the country code\.$/) });
+    for (const error of ofCampaign) {
+      expect(error).toMatchObject({ code: 'no_country', message: expect.stringContaining('default_country') });
+    }
   });
 
   it('takes JSON by the same rules', async () => {
