@@ -137,7 +137,7 @@ const paused: Composer = async (deps, taken) => {
 const COMPOSERS: Readonly<Record<TakenNotification['type'], Composer>> = {
   campaign_summary: summary,
   campaign_paused: paused,
-  hot_lead: notice((data, frame) => composeHotLeads({ ...frame, leads: data.hot_leads })),
+  hot_lead: notice((data, frame) => composeHotLeads({ ...frame, status: data.status ?? '', leads: data.hot_leads })),
   nothing_dialled: notice((data, frame) => composeNothingDialled({ ...frame, waiting: data.waiting })),
 };
 

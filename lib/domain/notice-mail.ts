@@ -181,8 +181,8 @@ export const composeAgentPaused = (
     because: 'a voice agent was paused',
   });
 
-/** Leads that became hot while their campaign runs: the first at once, later ones in a digest. */
-export const composeHotLeads = (data: CampaignFrame & { leads: readonly NoticeLead[] }): ComposedMail =>
+/** Leads that became hot while their campaign runs: the first at once, later ones in a digest. Sent again on request, it may have ended since. */
+export const composeHotLeads = (data: CampaignFrame & { status: string; leads: readonly NoticeLead[] }): ComposedMail =>
   composeNotice({
     ...ofCampaign(data),
     leads: data.leads.map(({ name, phone, score, evidence }) =>
@@ -191,7 +191,15 @@ export const composeHotLeads = (data: CampaignFrame & { leads: readonly NoticeLe
     leadsTitle: hotLeadsText(data.leads.length),
     subject: `${hotLeadsText(data.leads.length)} in ${oneLine(data.campaignName)}`,
     eyebrow: data.leads.length === 1 ? 'Hot lead' : 'Hot leads',
-    lines: [{ text: 'The campaign goes on. Further hot leads follow in one mail every 15 minutes at most.', own: true }],
+    lines: [
+      {
+        text:
+          data.status === 'active'
+            ? 'The campaign goes on. Further hot leads follow in one mail every 15 minutes at most.'
+            : `The campaign is ${data.status}.`,
+        own: true,
+      },
+    ],
     because: 'a lead became hot',
   });
 

@@ -398,6 +398,23 @@ test('the other mails tell of a pause, of hot leads and of a silent day, escaped
   expect(table).toHaveLength(3);
 });
 
+test('a mail of hot leads says that the campaign goes on only while it does', async () => {
+  const hot = { lead_id: id(1), name: 'Ann', phone: '+14155550100', company: null, score: 92, evidence: null };
+  const told = { campaign_id: CAMPAIGN, campaign_name: 'Spring', agent: null, pause_reason: null, waiting: 0, failed_calls: [] };
+  const textOf = async (status: NoticeData['status']): Promise<string> => {
+    const noticeData = (): Promise<NoticeData> => Promise.resolve({ ...told, status, hot_leads: [hot] });
+    const w = world({ verbs: { noticeData } });
+    expect(await sendNotification(w.deps, taken({ type: 'hot_lead' }))).toBe('sent');
+    return w.sent[0]!.text;
+  };
+  expect(await textOf('active')).toContain('The campaign goes on. Further hot leads follow');
+  for (const status of ['paused', 'completed', 'canceled'] as const) {
+    const text = await textOf(status);
+    expect(text).toContain(`The campaign is ${status}.`);
+    expect(text).not.toMatch(/goes on|follow/);
+  }
+});
+
 test('an agent that is refused while no campaign of it runs is told by its name, with the way to lift the pause', async () => {
   const told: NoticeData = {
     campaign_id: null,
