@@ -20,9 +20,12 @@ export const InstantIn = z.iso
 
 /** IANA's own names of three letters. The runtime takes more (`IST`, `PST`, `BST`), each for a country that Postgres does not mean by it. */
 const SHORT_ZONES = /^(CET|EET|EST|GMT|HST|MET|MST|PRC|ROC|ROK|UCT|UTC|WET)$/i;
+/** Names that IANA has withdrawn: the runtime still takes them, Postgres does not, and nobody would be dialled. */
+const WITHDRAWN_ZONES = /^(SystemV\/.*|US\/Pacific-New|Canada\/East-Saskatchewan)$/i;
 /** True when the runtime's time zone database knows the name (`Europe/Paris`, `UTC`); offsets such as `+02:00` and abbreviations are no zones. */
 export const isTimeZone = (name: string): boolean => {
   if (!/^[A-Za-z]/.test(name) || (/^[A-Za-z]{3}$/.test(name) && !SHORT_ZONES.test(name))) return false;
+  if (WITHDRAWN_ZONES.test(name)) return false;
   try {
     return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
   } catch {

@@ -19,6 +19,7 @@ const TABLE: readonly [key: 'tenant' | 'admin', method: string, path: string, bo
   ['admin', 'POST', accounts, account({ email: 'a@example.com\r\nBcc: b@example.com' }), 'email'],
   ['admin', 'POST', accounts, account({ timezone: 'Mars/Olympus' }), 'timezone'],
   ['admin', 'POST', accounts, account({ timezone: '+02:00' }), 'timezone'],
+  ['admin', 'POST', accounts, account({ timezone: 'US/Pacific-New' }), 'timezone'],
   ['admin', 'POST', accounts, account({ max_concurrent_calls: 0 }), 'max_concurrent_calls'],
   ['admin', 'POST', accounts, account({ max_concurrent_calls: 1.5 }), 'max_concurrent_calls'],
   ['admin', 'POST', accounts, account({ max_concurrent_calls: '5' }), 'max_concurrent_calls'],
@@ -158,7 +159,7 @@ describe('bad input names the field and the rule, and writes nothing', () => {
   });
 
   test('the table was run whole', () => {
-    expect(TABLE.length).toBe(105);
+    expect(TABLE.length).toBe(106);
   });
 
   test('and nothing of it was kept', async () => {
