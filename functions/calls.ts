@@ -65,15 +65,13 @@ export const callRoutes: readonly Route[] = [
     body: DirectCallIn,
     creates: true,
     responses: { 201: Call, 202: DirectCallQueued },
-    refusals: [404, 409, 422],
+    refusals: [409, 422],
     async handler(call) {
       const { deps, body, mint } = call;
       const account = accountOf(call);
       const id = await mint.id('call');
       const to = phoneOf(body.to);
-      found(
-        await deps.verbs.requestDirectCall(account, deps.now(), id, body.agent_id, to, body.name ?? null, body.variables ?? {}),
-      );
+      await deps.verbs.requestDirectCall(account, deps.now(), id, body.agent_id, to, body.name ?? null, body.variables ?? {});
       const placed = await placedOrQueued(deps, account, id);
       if (placed.refused) throw new Refusal(422, placed.refused.code, placed.refused.message, [], { call: placed.call });
       if (placed.position === null) return { status: 201, body: placed.call };

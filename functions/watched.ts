@@ -12,8 +12,6 @@ export interface Watched {
    * that hangs up before its answer is there never reads it, and nothing says so.
    */
   ended: Promise<void>;
-  /** Nobody will read it. */
-  giveUp: () => Promise<void>;
 }
 
 /** Watches over a stream. What is asked of it once it was given up is an error, never a shorter file. */
@@ -53,5 +51,5 @@ export const watched = (source: ReadableStream<Uint8Array>): Watched => {
     if (!(await within(FIRST_READ_MS, Promise.race([begun.promise, over.promise.then(() => true)])))) await giveUp();
     await over.promise;
   };
-  return { stream, ended: ended(), giveUp };
+  return { stream, ended: ended() };
 };

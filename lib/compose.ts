@@ -49,7 +49,6 @@ export const compose = (invocation: Invocation, db: VerbRunner): Deps => {
     now: () => invocation.now(),
     elapsedMs: () => invocation.elapsedMs(),
     newId: () => crypto.randomUUID(),
-    random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
     sleep: (ms) => invocation.sleep(ms),
     verbs: bindVerbs(db),
     providers: createProviders(config),

@@ -293,7 +293,6 @@ const campaignOut = {
   started_at: Instant.nullable(),
   completed_at: Instant.nullable(),
 };
-export const CampaignRow = z.object(campaignOut);
 /** `progress` is final ÷ all leads, 0 to 1; `hot_leads` counts leads whose temperature is hot. */
 export const Campaign = z.object({
   ...campaignOut,

@@ -30,8 +30,6 @@ export interface Deps {
   elapsedMs(): number;
   /** A fresh random UUID. */
   newId(): string;
-  /** Uniform in [0, 1). */
-  random(): number;
   /** Waits so many milliseconds of {@link Deps.now}'s clock. */
   sleep(ms: number): Promise<void>;
   verbs: Verbs;

@@ -18,7 +18,6 @@ export interface ReporterOptions {
   /** A UUID of the request or cron: the tag `request_id` of its reports, by which an answer finds them. */
   requestId?: string;
   log?: Log;
-  release?: string;
 }
 
 type ClientOptions = ConstructorParameters<typeof NodeClient>[0];
@@ -121,7 +120,6 @@ const transportTo = (url: string, { ctx, log = platformLog }: ReporterOptions): 
 const createClient = (dsn: string, options: ReporterOptions): NodeClient =>
   new NodeClient({
     dsn,
-    ...(options.release === undefined ? {} : { release: options.release }),
     serverName: 'worker',
     integrations: [],
     stackParser: defaultStackParser,

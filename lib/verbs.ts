@@ -537,7 +537,7 @@ export const VERBS = {
   /** A direct call enters the queue; refused when suppressed or outside its hours. */
   requestDirectCall: account<[id: string, agent: string, to: string, name: string | null, variables: Record<string, unknown>]>()(
     'request_direct_call',
-    c.DirectCallQueued.nullable(),
+    c.DirectCallQueued,
   ),
   /** How many direct calls of the account wait up to and including this one; 0 when it no longer waits. */
   directPosition: account<[id: string]>()('direct_position', z.int()),

@@ -13,8 +13,7 @@ import {
   type CountryCode,
 } from 'libphonenumber-js/min';
 
-export const PHONE_CODES = ['missing_phone', 'invalid_phone', 'scientific_notation', 'extension', 'no_country'] as const;
-export type PhoneCode = (typeof PHONE_CODES)[number];
+export type PhoneCode = 'missing_phone' | 'invalid_phone' | 'scientific_notation' | 'extension' | 'no_country';
 export type PhoneResult = { ok: true; e164: string } | { ok: false; code: PhoneCode; message: string };
 
 const E164 = /^\+[1-9]\d{6,14}$/;

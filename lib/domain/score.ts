@@ -237,10 +237,3 @@ const judge = (data: Record<string, unknown>, leaves: readonly Leaf[], mapping: 
     ...(reasons.length === 0 ? {} : { reasons }),
   };
 };
-
-/** `hot` from the hot threshold up, `warm` from the warm one, else `cold`; null without a score. */
-export const temperatureOf = (score: number | null, hot: number, warm: number): Temperature | null => {
-  if (score === null) return null;
-  if (score >= hot) return 'hot';
-  return score >= warm ? 'warm' : 'cold';
-};

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { EVIDENCE_LIMIT, MAX_REASONS, readAnalysis, temperatureOf, type Analysis } from '../../lib/domain/score.ts';
+import { EVIDENCE_LIMIT, MAX_REASONS, readAnalysis, type Analysis } from '../../lib/domain/score.ts';
 
 const absent: Analysis = { state: 'absent' };
 const score = (value: number): Analysis => ({ state: 'valid', score: value });
@@ -203,18 +203,4 @@ test('evidence is cut at a word to its limit, and never in the middle of a chara
   expect(emoji.length).toBeLessThanOrEqual(EVIDENCE_LIMIT);
   expect(emoji.isWellFormed()).toBe(true);
   expect(read('a\uD800b').isWellFormed()).toBe(true);
-});
-
-test('temperature follows the thresholds, inclusive, and null stays null', () => {
-  const table: [number | null, string | null][] = [
-    [null, null],
-    [100, 'hot'],
-    [70, 'hot'],
-    [69.99, 'warm'],
-    [40, 'warm'],
-    [39.99, 'cold'],
-    [0, 'cold'],
-  ];
-  for (const [value, expected] of table) expect(temperatureOf(value, 70, 40)).toBe(expected);
-  expect(temperatureOf(0, 0, 0)).toBe('hot');
 });

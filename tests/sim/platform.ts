@@ -139,7 +139,6 @@ export const createPlatform = ({ shared, world, mails, config }: Parts): Platfor
     now: () => called.now(),
     elapsedMs: () => called.elapsedMs(),
     newId: () => kernel.random.uuid(),
-    random: () => kernel.random.next(),
     sleep: (ms) => called.sleep(ms),
     verbs: bindVerbs(db),
     providers: simProviders(kernel, world, invocation),

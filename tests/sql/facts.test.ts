@@ -485,3 +485,21 @@ describe('a posted analysis', () => {
     expect(await eventsOf(owner.account, call)).toEqual([]);
   });
 });
+
+test('temperature follows the thresholds, inclusive, and none stays none', async () => {
+  const table: [score: number | null, hot: number, warm: number, temperature: string | null][] = [
+    [null, 70, 40, null],
+    [100, 70, 40, 'hot'],
+    [70, 70, 40, 'hot'],
+    [69.99, 70, 40, 'warm'],
+    [40, 70, 40, 'warm'],
+    [39.99, 70, 40, 'cold'],
+    [0, 70, 40, 'cold'],
+    [0, 0, 0, 'hot'],
+  ];
+  for (const [score, hot, warm, temperature] of table) {
+    const { rows } = await db.pool.query('select ringleader.temperature_of($1, $2, $3) as t', [score, hot, warm]);
+    expect(rows).toEqual([{ t: temperature }]);
+  }
+  expect(table).toHaveLength(8);
+});
