@@ -1,7 +1,7 @@
 /** Webhook events, each applied and committed by itself, against the least a commit can do: one row updated. */
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
-import type { CallFact } from '../lib/verbs.ts';
+import type { CallFact } from '../lib/verb-shapes.ts';
 import type { Bench } from './bench.ts';
 import { costOf } from './cpu.ts';
 import { check, crowd, interleave, line, ratioOf, speedOf, speeds, type Speed } from './measure.ts';

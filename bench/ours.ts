@@ -1,7 +1,8 @@
 /** A dialled call as a durable job: reserve, fence, record, one terminal event; under all caps, fair, deduplicated, completed once. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as nap } from 'node:timers/promises';
-import type { ClaimedCall, Verbs } from '../lib/verbs.ts';
+import type { ClaimedCall } from '../lib/verb-shapes.ts';
+import type { Verbs } from '../lib/verbs.ts';
 import { costOf } from './cpu.ts';
 import { check, speedOf, type Speed } from './measure.ts';
 import { connect, stage, type Owner } from './scene.ts';

@@ -1,7 +1,8 @@
 /** Accounts, campaigns and leads to dial, made through the verbs. */
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
-import { bindVerbs, type ImportRow, type Verbs } from '../lib/verbs.ts';
+import { type ImportRow } from '../lib/verb-shapes.ts';
+import { bindVerbs, type Verbs } from '../lib/verbs.ts';
 import type { BenchDatabase } from './server.ts';
 
 export const ALWAYS = { days: [1, 2, 3, 4, 5, 6, 7], start: '00:00', end: '24:00' };

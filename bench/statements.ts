@@ -7,7 +7,7 @@ import { dispatch, refill } from '../lib/dial.ts';
 import type { Provider } from '../lib/providers/provider.ts';
 import { receiveWebhook } from '../lib/receive-webhook.ts';
 import { createSealer } from '../lib/seal.ts';
-import type { CallFact } from '../lib/verbs.ts';
+import type { CallFact } from '../lib/verb-shapes.ts';
 import type { Bench } from './bench.ts';
 import { CONFIG } from './config.ts';
 import { FOUR } from './events.ts';

@@ -4,7 +4,7 @@ import { AccountStatus, Instant } from '../lib/contract.ts';
 import type { Deps } from '../lib/deps.ts';
 import { COUNTS, FIGURES, pictureOf, type Measured } from '../lib/domain/connections.ts';
 import { offTypes } from '../lib/summarise.ts';
-import { SystemStatus } from '../lib/verbs.ts';
+import { SystemStatus } from '../lib/verb-shapes.ts';
 import { route, type Route } from './route.ts';
 
 const Goal = z.union([z.object({ at_most: z.number() }), z.object({ below: z.number() })]).nullable();

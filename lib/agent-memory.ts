@@ -1,5 +1,5 @@
 /** What an isolate has just read of agents, so that not every webhook of a call reads it again: secrets as they lie in the database, sealed. */
-import type { AgentSecrets } from './verbs.ts';
+import type { AgentSecrets } from './verb-shapes.ts';
 
 /** Milliseconds, by the one clock, for which what was read counts: so long may a secret be believed that was removed elsewhere. */
 export const REMEMBERED_MS = 30_000;

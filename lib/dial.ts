@@ -8,7 +8,8 @@ import { Refusal } from './errors.ts';
 import { openAgent, tagAgents, webhookUrl } from './provider-agents.ts';
 import type { ProviderName } from './providers/table.ts';
 import { sweepSoon } from './summarise.ts';
-import type { AgentSecrets, CallOutcome, ClaimedCall, Refill, Verbs } from './verbs.ts';
+import type { AgentSecrets, CallOutcome, ClaimedCall, Refill } from './verb-shapes.ts';
+import type { Verbs } from './verbs.ts';
 import type * as z from 'zod';
 
 /** Calls claimed, fenced and created together. With the database that makes five of the platform's six connections. */

@@ -12,7 +12,8 @@ import { guardCell } from './domain/csv-cells.ts';
 import { HOT_LEAD_COLUMNS, hotLeadRows } from './domain/hot-leads-csv.ts';
 import { ORDER_KEY } from './domain/lead-row.ts';
 import { notFound } from './errors.ts';
-import { placeOf, type Verbs } from './verbs.ts';
+import { placeOf } from './verb-shapes.ts';
+import { type Verbs } from './verbs.ts';
 
 type ExportDeps = Pick<Deps, 'now' | 'verbs'>;
 type Rows<V extends 'exportLeads' | 'listImportErrors'> = NonNullable<Awaited<ReturnType<Verbs[V]>>>;

@@ -2,7 +2,7 @@
 import type { Deps } from './deps.ts';
 import { refill, wakeDispatch } from './dial.ts';
 import { sweepSoon } from './summarise.ts';
-import type { Applied } from './verbs.ts';
+import type { Applied } from './verb-shapes.ts';
 
 /** What the fact set free or finished is taken up after the answer has gone. */
 export const follow = (deps: Deps, applied: Applied): void => {

@@ -2,7 +2,7 @@
 import { writeToBuffer } from 'fast-csv';
 import { joined } from './domain/bytes.ts';
 import { HOT_LEAD_COLUMNS, hotLeadRows } from './domain/hot-leads-csv.ts';
-import { placeOf, type HotLead, type HotLeadPlace } from './verbs.ts';
+import { placeOf, type HotLead, type HotLeadPlace } from './verb-shapes.ts';
 
 /** A page of hot leads, best first, after the place of the last one seen; empty at the end. */
 export type HotLeadPages = (after: HotLeadPlace | null) => Promise<readonly HotLead[]>;

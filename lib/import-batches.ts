@@ -3,7 +3,7 @@ import type * as z from 'zod';
 import type { ImportReport } from './contract.ts';
 import type { RowResult } from './domain/lead-row.ts';
 import { Refusal } from './errors.ts';
-import type { ImportError, ImportRow } from './verbs.ts';
+import type { ImportError, ImportRow } from './verb-shapes.ts';
 
 type Report = z.infer<typeof ImportReport>;
 

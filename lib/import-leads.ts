@@ -15,7 +15,7 @@ import { cellProblem, cellsByHeader, checkLead, leadOfRecord, ORDER_KEY, type Ro
 import { storable } from './domain/storable.ts';
 import { notFound, Refusal } from './errors.ts';
 import { createBatches, withCounts, type Batches } from './import-batches.ts';
-import type { ImportError, ImportRow } from './verbs.ts';
+import type { ImportError, ImportRow } from './verb-shapes.ts';
 
 type Report = z.infer<typeof ImportReport>;
 type ImportDeps = Pick<Deps, 'now' | 'newId' | 'verbs'>;

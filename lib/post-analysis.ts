@@ -5,7 +5,7 @@ import type { Deps } from './deps.ts';
 import { analysisOf } from './providers/facts.ts';
 import type { Mapping } from './domain/score.ts';
 import { toBase64Url, utf8 } from './seal.ts';
-import type { Applied, CallFact } from './verbs.ts';
+import type { Applied, CallFact } from './verb-shapes.ts';
 
 type Posted = z.infer<typeof AnalysisIn>;
 

@@ -5,7 +5,7 @@ import type { Deps } from './deps.ts';
 import type { ProviderAgent } from './providers/provider.ts';
 import type { ProviderName } from './providers/table.ts';
 import { tagOf, toBase64Url, utf8 } from './seal.ts';
-import type { AgentSecrets } from './verbs.ts';
+import type { AgentSecrets } from './verb-shapes.ts';
 
 const Credentials = z.record(z.string(), z.string());
 const Secrets = z.array(z.string());

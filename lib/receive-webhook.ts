@@ -6,7 +6,7 @@ import { postedFact } from './post-analysis.ts';
 import { openAgent, tagAgents, webhookUrl } from './provider-agents.ts';
 import type { Provider, ProviderAgent, WebhookRequest } from './providers/provider.ts';
 import type { ProviderName } from './providers/table.ts';
-import type { AgentSecrets, Applied, CallFact, EventToReplay } from './verbs.ts';
+import type { AgentSecrets, Applied, CallFact, EventToReplay } from './verb-shapes.ts';
 import type * as z from 'zod';
 
 export interface Incoming {

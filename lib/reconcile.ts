@@ -2,7 +2,7 @@
 import type { Deps } from './deps.ts';
 import { openAgent, tagAgents } from './provider-agents.ts';
 import { reportUnknown } from './receive-webhook.ts';
-import type { Applied, CallToLookAt } from './verbs.ts';
+import type { Applied, CallToLookAt } from './verb-shapes.ts';
 
 /** Calls asked about at the same time: with the database, five of the platform's six connections. */
 const PARALLEL = 4;

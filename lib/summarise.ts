@@ -17,7 +17,7 @@ import {
 import { composeSummary, TOP_LEADS, type ComposedMail, type HotList } from './domain/summary-mail.ts';
 import { collectHotLeads } from './hot-leads-attachment.ts';
 import { MESSAGE_LIMIT, type Mail, type MailResult } from './mail.ts';
-import type { MailToLookUp, NoticeData, TakenNotification } from './verbs.ts';
+import type { MailToLookUp, NoticeData, TakenNotification } from './verb-shapes.ts';
 
 export type MailDeps = Pick<Deps, 'config' | 'now' | 'newId' | 'verbs' | 'mail' | 'report'>;
 export type SendOutcome = 'sent' | 'failed' | 'unknown' | 'again';

@@ -4,7 +4,7 @@
  * `context_details.recipient_data`, but not always, so an execution is matched by its id first.
  */
 import * as z from 'zod';
-import type { CallFact } from '../verbs.ts';
+import type { CallFact } from '../verb-shapes.ts';
 import { Amount, Anything, jsonBody, lenient, ProviderId, readJson, Word } from './body.ts';
 import { analysisOf, attemptIn, factFrom, fromDate, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, succeeded, unread } from './http.ts';

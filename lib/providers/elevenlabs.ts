@@ -7,7 +7,7 @@
 import * as z from 'zod';
 import { toHex } from '../domain/bytes.ts';
 import { utf8 } from '../seal.ts';
-import type { CallFact } from '../verbs.ts';
+import type { CallFact } from '../verb-shapes.ts';
 import { Amount, Anything, badBody, jsonBody, lenient, ProviderId, Word } from './body.ts';
 import { analysisOf, attemptIn, besides, factFrom, fromMs, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, unread } from './http.ts';

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { normalisePhone } from '../domain/phone.ts';
 import { readAnalysis } from '../domain/score.ts';
 import { storable } from '../domain/storable.ts';
-import type { CallFact } from '../verbs.ts';
+import type { CallFact } from '../verb-shapes.ts';
 import type { CreateCall, ProviderAgent } from './provider.ts';
 
 /** UTF-16 units kept of a provider's words for why a call ended. */

@@ -1,6 +1,6 @@
 /** One request to a provider: bounded, never repeated, never following a redirect. */
 import { storable } from '../domain/storable.ts';
-import type { CallOutcome } from '../verbs.ts';
+import type { CallOutcome } from '../verb-shapes.ts';
 import { readJson } from './body.ts';
 import type { ReadResult } from './provider.ts';
 

@@ -1,7 +1,7 @@
 /**
  * What every telephony provider must offer. Adding one: a file here, its fixtures and a line in `table.ts`.
  */
-import type { CallFact, CallOutcome } from '../verbs.ts';
+import type { CallFact, CallOutcome } from '../verb-shapes.ts';
 import type { ProviderName } from './table.ts';
 
 /** An agent with its secrets opened, for one request to its provider. */

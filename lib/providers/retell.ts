@@ -5,7 +5,7 @@
  */
 import * as z from 'zod';
 import { toHex } from '../domain/bytes.ts';
-import type { CallFact } from '../verbs.ts';
+import type { CallFact } from '../verb-shapes.ts';
 import { Amount, Anything, badBody, jsonBody, lenient, ProviderId, Word } from './body.ts';
 import { analysisOf, attemptIn, besides, factFrom, fromMs, inboundFrom, ours, told } from './facts.ts';
 import {

@@ -6,7 +6,7 @@
  */
 import * as z from 'zod';
 import { utf8 } from '../seal.ts';
-import type { CallFact } from '../verbs.ts';
+import type { CallFact } from '../verb-shapes.ts';
 import { Amount, badBody, formBody, lenient, ProviderId, Word } from './body.ts';
 import { factFrom, fromDate, fromMs, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, unread, unsendable } from './http.ts';

@@ -4,7 +4,7 @@
  * says where its webhooks go and, by the id of a credential kept at Vapi, how they are signed. No idempotency key.
  */
 import * as z from 'zod';
-import type { CallFact } from '../verbs.ts';
+import type { CallFact } from '../verb-shapes.ts';
 import { Amount, Anything, badBody, jsonBody, lenient, ProviderId, Word } from './body.ts';
 import { analysisOf, attemptIn, besides, factFrom, fromDate, fromMs, inboundFrom, ours, told } from './facts.ts';
 import { ask, createOnce, type HttpAnswer, type Outcome, READ_TIMEOUT_MS, reading, refused, succeeded, unread } from './http.ts';

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { bindVerbs, type CallOutcome } from '../../lib/verbs.ts';
+import { type CallOutcome } from '../../lib/verb-shapes.ts';
+import { bindVerbs } from '../../lib/verbs.ts';
 import { csvOf, HOSTS, type Owner, type Ran, startRig } from './rig.ts';
 
 vi.setConfig({ testTimeout: 120_000 });

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { CALL_STATUSES, type CallStatus } from '../../lib/contract.ts';
 import { cancelCall } from '../../lib/dial.ts';
 import { Refusal } from '../../lib/errors.ts';
-import type { CallFact } from '../../lib/verbs.ts';
+import type { CallFact } from '../../lib/verb-shapes.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
 import { dialRig } from './rig.ts';

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Deps } from '../../lib/deps.ts';
 import { dispatch } from '../../lib/dial.ts';
-import type { CallOutcome, Verbs } from '../../lib/verbs.ts';
+import type { CallOutcome } from '../../lib/verb-shapes.ts';
+import type { Verbs } from '../../lib/verbs.ts';
 
 const CALL = '00000000-0000-4000-8000-000000000001';
 /** Of the fence: what is recorded says through which one the call went. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
 import { tick } from '../../functions/dispatch.ts';
 import type { Provider, ReadResult } from '../../lib/providers/provider.ts';
-import type { ClaimedCall } from '../../lib/verbs.ts';
+import type { ClaimedCall } from '../../lib/verb-shapes.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
 import { dialRig } from './rig.ts';

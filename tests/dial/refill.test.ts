@@ -5,7 +5,7 @@ import { tick } from '../../functions/dispatch.ts';
 import { follow } from '../../lib/follow.ts';
 import { dispatch, placeDirectCall, refill, wakeDispatch } from '../../lib/dial.ts';
 import { testDatabase } from '../support/database.ts';
-import type { Applied } from '../../lib/verbs.ts';
+import type { Applied } from '../../lib/verb-shapes.ts';
 import { createEngine, phones } from '../support/engine.ts';
 import { dialRig } from './rig.ts';
 import { slotsOf } from './slots.ts';

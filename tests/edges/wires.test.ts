@@ -7,7 +7,7 @@ import { providerUrls, startPhoneNetwork } from '../../local/phone-network.ts';
 import type { CallRecord, Exchange } from '../../local/phone-network/exchange.ts';
 import type { Provider, ProviderAgent, WebhookRequest } from '../../lib/providers/provider.ts';
 import { createProviders } from '../../lib/providers/table.ts';
-import type { CallFact } from '../../lib/verbs.ts';
+import type { CallFact } from '../../lib/verb-shapes.ts';
 import { expectedEnd } from '../journey/digits.ts';
 import { ask, HOT, HOUR, manualClock, until } from './support.ts';
 

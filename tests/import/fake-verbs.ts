@@ -3,7 +3,8 @@
  * database itself does with a batch is tested against the database.
  */
 import type { Deps } from '../../lib/deps.ts';
-import type { ImportError, ImportRow, Verbs } from '../../lib/verbs.ts';
+import type { ImportError, ImportRow } from '../../lib/verb-shapes.ts';
+import type { Verbs } from '../../lib/verbs.ts';
 
 export const ACCOUNT = '00000000-0000-4000-8000-000000000001';
 export const CAMPAIGN = '00000000-0000-4000-8000-000000000002';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { collectHotLeads, type HotLeadPages } from '../../lib/hot-leads-attachment.ts';
-import type { HotLead } from '../../lib/verbs.ts';
+import type { HotLead } from '../../lib/verb-shapes.ts';
 import { readCsv } from './rfc4180.ts';
 
 const lead = (seq: number, changes: Partial<HotLead> = {}): HotLead => ({

@@ -5,7 +5,8 @@ import type { Config } from '../../lib/env.ts';
 import { DbError, type ErrorType } from '../../lib/errors.ts';
 import { MESSAGE_LIMIT, type Mail, type Mailer, type MailResult } from '../../lib/mail.ts';
 import { offTypes, sendNotification, sweep, type MailDeps } from '../../lib/summarise.ts';
-import type { HotLead, MailToLookUp, NoticeData, SummaryData, TakenNotification, Verbs } from '../../lib/verbs.ts';
+import type { HotLead, MailToLookUp, NoticeData, SummaryData, TakenNotification } from '../../lib/verb-shapes.ts';
+import type { Verbs } from '../../lib/verbs.ts';
 import { readCsv } from './rfc4180.ts';
 
 const ACCOUNT = '10000000-0000-4000-8000-000000000001';

@@ -1,7 +1,7 @@
 /** What an isolate remembers of agents: for how long, of how many, and what ends it. */
 import { describe, expect, test } from 'vitest';
 import { createAgentMemory, MOST_REMEMBERED, REMEMBERED_MS } from '../../lib/agent-memory.ts';
-import type { AgentSecrets } from '../../lib/verbs.ts';
+import type { AgentSecrets } from '../../lib/verb-shapes.ts';
 
 const at = (ms: number): Date => new Date(Date.UTC(2026, 2, 2) + ms);
 const sealed = (secret: string): AgentSecrets => ({

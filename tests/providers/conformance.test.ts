@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { CALL_STATUSES, DISPOSITIONS } from '../../lib/contract.ts';
 import { PROVIDERS } from '../../lib/providers/table.ts';
-import type { CallFact } from '../../lib/verbs.ts';
+import type { CallFact } from '../../lib/verb-shapes.ts';
 import { apiOf, CALL, DIALECTS, samplesOf, webhook } from './dialects.ts';
 import { localApi } from './local-api.ts';
 

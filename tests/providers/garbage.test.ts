@@ -4,7 +4,7 @@ import { Refusal } from '../../lib/errors.ts';
 import type { WebhookRequest } from '../../lib/providers/provider.ts';
 import { refused } from '../../lib/providers/http.ts';
 import { PROVIDERS, type ProviderName } from '../../lib/providers/table.ts';
-import type { CallFact } from '../../lib/verbs.ts';
+import type { CallFact } from '../../lib/verb-shapes.ts';
 import { CALL, DIALECTS, providers, samplesOf, webhook } from './dialects.ts';
 
 const MB = 1_048_576;

@@ -6,7 +6,7 @@ import { postedFact } from '../../lib/post-analysis.ts';
 import type { Provider } from '../../lib/providers/provider.ts';
 import type { ProviderName } from '../../lib/providers/table.ts';
 import { reconcile } from '../../lib/reconcile.ts';
-import type { CallFact } from '../../lib/verbs.ts';
+import type { CallFact } from '../../lib/verb-shapes.ts';
 import type { Engine } from '../support/engine.ts';
 import { phones } from '../support/engine.ts';
 import type { TestDatabase } from '../support/database.ts';

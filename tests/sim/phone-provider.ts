@@ -5,7 +5,7 @@ import { bolna } from '../../lib/providers/bolna.ts';
 import { retell } from '../../lib/providers/retell.ts';
 import type { Provider, ReadResult } from '../../lib/providers/provider.ts';
 import type { Providers } from '../../lib/providers/table.ts';
-import type { CallFact, CallOutcome } from '../../lib/verbs.ts';
+import type { CallFact, CallOutcome } from '../../lib/verb-shapes.ts';
 import { MINUTE, SECOND, type Invocation, type Kernel } from './kernel.ts';
 import type { Answer, Dialect, Execution, PhoneWorld, Step } from './phone-world.ts';
 import type { Random } from './random.ts';

@@ -1,5 +1,5 @@
 /** The telephony provider and the people it calls: executions, their events, and what may go wrong with both. */
-import type { CallFact } from '../../lib/verbs.ts';
+import type { CallFact } from '../../lib/verb-shapes.ts';
 import type { Counts } from './faults.ts';
 import { MINUTE, SECOND, type Invocation, type Kernel } from './kernel.ts';
 import type { Random } from './random.ts';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Disposition } from '../../lib/contract.ts';
 import type { Mail, Mailer, MailResult } from '../../lib/mail.ts';
 import type { CreateCall, Provider, ProviderAgent, ReadResult } from '../../lib/providers/provider.ts';
-import type { CallFact, CallOutcome } from '../../lib/verbs.ts';
+import type { CallFact, CallOutcome } from '../../lib/verb-shapes.ts';
 import { createRandom, type Random } from '../sim/random.ts';
 
 /** The worker is gone: whoever awaits this never records it. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { CallFact } from '../../lib/verbs.ts';
+import type { CallFact } from '../../lib/verb-shapes.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
 import { twoSessions } from './two-sessions.ts';

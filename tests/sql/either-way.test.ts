@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Applied, CallFact } from '../../lib/verbs.ts';
+import type { Applied, CallFact } from '../../lib/verb-shapes.ts';
 import { createRandom, type Random } from '../sim/random.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones, scored } from '../support/engine.ts';

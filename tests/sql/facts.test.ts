@@ -1,7 +1,7 @@
 /** What a fact does beyond moving its call: repetitions, call backs, do-not-call, posted analyses. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { CallFact } from '../../lib/verbs.ts';
+import type { CallFact } from '../../lib/verb-shapes.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, MONDAY, phones, scored } from '../support/engine.ts';
 import { lookUp, type Owner } from './look-up.ts';

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
 import { afterAll } from 'vitest';
-import { bindVerbs, type CallFact, type ClaimedCall, type Verbs } from '../../lib/verbs.ts';
+import { type CallFact, type ClaimedCall } from '../../lib/verb-shapes.ts';
+import { bindVerbs, type Verbs } from '../../lib/verbs.ts';
 import type { TestDatabase } from './database.ts';
 
 /** A Monday, 10:00 UTC. */
