@@ -120,6 +120,21 @@ describe('what may stand where', () => {
     ).toEqual([]);
   });
 
+  test('no timer stands in for a signal: waits are where one is meant, and bounded (class 44)', () => {
+    const waits = ['functions/dashboard/live.ts', 'functions/worker.ts', 'lib/db-session.ts', 'lib/db.ts'];
+    expect(standsIn(production, /\bsetTimeout\b|\bsetInterval\b/, () => false).toSorted()).toEqual(waits);
+  });
+
+  test('what must be impossible is named by a test, and tests name nothing else', () => {
+    const listed = [...read('docs/failure-classes.md').matchAll(/^\| (\d+) /gm)].map(([, number]) => Number(number));
+    expect(listed).toEqual(Array.from({ length: 46 }, (_, i) => i + 1));
+    const named = code('tests').flatMap((file) =>
+      [...read(file).matchAll(/\bclass(?:es)? (\d+(?:, \d+)*)/gi)].flatMap(([, numbers]) => numbers!.split(', ').map(Number)),
+    );
+    const uncharged = 42;
+    expect([...new Set([...named, uncharged])].toSorted((a, b) => a - b)).toEqual(listed);
+  });
+
   test('files can be read in a sitting', () => {
     const long = [...production, ...code('local')].filter((file) => read(file).split('\n').length > 400);
     // A table, read by looking up: the shapes of the API.

@@ -151,7 +151,7 @@ describe('campaigns', () => {
     expect((await call(tenant.key, 'GET', `/v1/campaigns/${id}`)).status).toBe(404);
   });
 
-  test('come back as they were written, with the rest filled in', async () => {
+  test('come back as they were written, with the rest filled in as documented (class 46)', async () => {
     const id = await createCampaign(tenant, {
       window: { days: [7, 1], start: '22:00', end: '02:00' },
       starts_at: '2027-01-01T00:00:00+01:00',

@@ -13,7 +13,7 @@ const { begun: running, leadOf: lead, summariesOf: mails } = lookUp(engine);
 afterEach(() => engine.reset());
 
 describe('retries and ends', () => {
-  test('a lead is tried again after the minutes of its disposition, until its attempts are used (class 14)', async () => {
+  test('a lead is tried again after the minutes of its disposition, until its attempts are used (classes 13, 14)', async () => {
     const { owner, account, campaign, leads } = await running(1, { retry: { max_attempts: 2, busy_minutes: 15 } });
     const [first] = await engine.place();
     await engine.tell(owner, first.call_id, 'busy');

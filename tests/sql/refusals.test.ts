@@ -156,7 +156,7 @@ describe('a provider that refuses the account', () => {
 });
 
 describe('a call that the provider took and did not dial', () => {
-  test('costs no attempt and counts nowhere: its lead waits half a minute and is tried again, whatever comes after', async () => {
+  test('costs no attempt and counts nowhere: its lead waits half a minute and is tried again, whatever comes after (class 23)', async () => {
     const owner = await engine.account({ cap: 1 });
     const { campaign, leads } = await running(owner, [PHONE, OTHER], { retry: { max_attempts: 1 } });
     const [{ call_id: call }] = await engine.place(1);
