@@ -1446,6 +1446,7 @@ begin
           and not exists (select from ringleader.open_calls o where o.account_id = c.account_id and o.phone = c.phone and o.slot)
         order by c.due_at, c.seq limit least(v_free, acc.free)
       ) q
+      where (select c.due_at from ringleader.calls c where c.due_at <= p_now limit 1) is not null -- looked for in each account only if one waits at all
     ), one_per_number as (
       select *, row_number() over (partition by account_id, phone order by kind, due, seq) as same from cand
     ), in_campaign as (
