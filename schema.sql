@@ -332,7 +332,7 @@ create table if not exists ringleader.call_events (
   unique (agent_id, event_key)
 );
 create index if not exists call_events_call on ringleader.call_events (call_id, seq);
-create index if not exists call_events_open on ringleader.call_events (agent_id, provider_call_id) where fate in ('parked', 'unknown');
+create index if not exists call_events_loose on ringleader.call_events (account_id, provider_call_id) where fate in ('parked', 'unknown');
 
 create table if not exists ringleader.suppressions (
   account_id uuid not null,
@@ -424,7 +424,7 @@ begin
 end $$;
 drop index if exists ringleader.calls_look, ringleader.calls_direct, ringleader.calls_claim, ringleader.calls_slots, ringleader.calls_one_per_number, ringleader.calls_under_way,
   ringleader.calls_provider, ringleader.calls_claimed, ringleader.calls_ended, ringleader.calls_one_per_lead, ringleader.calls_one_dial_per_lead, ringleader.calls_back,
-  ringleader.call_events_parked, ringleader.call_events_without_payload, ringleader.call_events_unknown, ringleader.leads_queue, ringleader.leads_status, ringleader.leads_score, ringleader.leads_import;
+  ringleader.call_events_parked, ringleader.call_events_without_payload, ringleader.call_events_unknown, ringleader.call_events_open, ringleader.leads_queue, ringleader.leads_status, ringleader.leads_score, ringleader.leads_import;
 -- Columns with a check, and one that was generated.
 do $$
 declare c record;
@@ -614,6 +614,12 @@ end $$;
 create function ringleader.before_thresholds_change(p_campaign uuid) returns void language plpgsql as $$
 begin
   perform pg_advisory_xact_lock(74210004, hashtext(p_campaign::text));
+end $$;
+
+-- Whoever will judge a score says so before he locks a lead or the campaign, which an edit waits for.
+create function ringleader.share_thresholds(p_campaign uuid) returns void language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock_shared(74210004, hashtext(p_campaign::text));
 end $$;
 
 -- Takes the one refill of an account, unless somebody has it: then marks it, and he looks again before he gives it back. Called last, after all
@@ -1142,7 +1148,7 @@ create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_
 declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_evidence text; v_told uuid; v_shared boolean; v_tag_alone boolean;
 begin
   if v_valid then
-    v_shared := pg_advisory_xact_lock_shared(74210004, hashtext(c.campaign_id::text)) is not null; -- see before_thresholds_change
+    v_shared := pg_advisory_xact_lock_shared(74210004, hashtext(c.campaign_id::text)) is not null; -- share_thresholds, at half the cost
     v_score := (a ->> 'score')::double precision;
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
       duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost),
@@ -1243,6 +1249,7 @@ begin
   if p_fact ?| array['transcript', 'recording_url', 'analysis', 'answered_at', 'duration_seconds', 'cost'] then
     a := p_fact -> 'analysis';
     if (a ->> 'do_not_call')::boolean then
+      perform ringleader.share_thresholds(c.campaign_id);
       -- All leads of the number in one order, before any campaign: two facts about it wait for each other here.
       perform 1 from ringleader.leads x where x.account_id = c.account_id and x.phone = c.phone order by x.id for no key update;
       v_done := ringleader.suppress(c.account_id, jsonb_build_array(jsonb_build_object('phone', c.phone, 'reason', 'asked not to be called')), p_now) ->> 'completed' = 'true';
@@ -1338,8 +1345,9 @@ declare c ringleader.call_heads; e record; r jsonb; v_done boolean := false;
 begin
   select * into c from ringleader.call_heads x where x.id = p_call;
   if c.provider_call_id is null then return false; end if;
-  for e in select x.id, x.fact from ringleader.call_events x
-           where x.agent_id = c.agent_id and x.provider_call_id = c.provider_call_id and x.fate = 'parked' order by x.seq loop
+  perform ringleader.share_thresholds(c.campaign_id);
+  for e in select x.id, x.fact from ringleader.call_events x join ringleader.agents g on g.id = x.agent_id
+           where x.account_id = c.account_id and x.provider_call_id = c.provider_call_id and x.fate = 'parked' and g.provider = c.provider order by x.seq loop
     select * into c from ringleader.call_heads x where x.id = p_call for no key update;
     r := ringleader.apply_to_call(c, e.fact, p_now);
     update ringleader.call_events x set call_id = p_call, fate = r ->> 'fate' where x.id = e.id;
@@ -1641,7 +1649,8 @@ begin
   from accepted a where x.id = a.call_id;
   -- Their events that came before this answer.
   for c in select * from ringleader.calls x where x.id = any (v_ids)
-           and exists (select from ringleader.call_events e where e.agent_id = x.agent_id and e.provider_call_id = x.provider_call_id and e.fate = 'parked') order by x.id loop
+           and exists (select from ringleader.call_events e join ringleader.agents g on g.id = e.agent_id
+             where e.account_id = x.account_id and e.provider_call_id = x.provider_call_id and e.fate = 'parked' and g.provider = x.provider) order by x.id loop
     v_done := ringleader.unpark(c.id, p_now) or v_done;
     if c.released_at is null and exists (select from ringleader.calls x where x.id = c.id and x.released_at is not null) then v_released := v_released + 1; end if;
   end loop;
@@ -1725,7 +1734,7 @@ begin
   -- Analyses past their grace, the provider having been asked; or an hour past it, when more are missing than can be asked about in another hour.
   select x.look_at, x.id into v_turn from ringleader.calls x where x.analysis_due_at is not null and x.look_at <= p_now order by x.look_at, x.id offset 60 * p_limit limit 1;
   for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c
-           where c.analysis_due_at <= p_now and (c.looked_at < p_now or c.looks >= 10 or ((c.look_at, c.id) >= (v_turn.look_at, v_turn.id) and c.analysis_due_at <= p_now - interval '1 hour'))
+           where c.analysis_due_at <= p_now and (c.looked_at < p_now or c.looks >= 10 or (c.look_at <= p_now and (c.look_at, c.id) >= (v_turn.look_at, v_turn.id) and c.analysis_due_at <= p_now - interval '1 hour'))
            order by c.id limit 200 for no key update skip locked loop
     begin
       update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
@@ -1990,7 +1999,7 @@ begin
       (select min(ringleader.next_dial_at(k)) from ringleader.campaigns k where k.account_id = p_account and k.status = 'active'),
       (select min(greatest(c.due_at, g.hold_until)) from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
        where c.account_id = p_account and c.status = 'waiting' and c.due_at is not null and g.paused_reason is null))),
-    'unknown_events', (select count(*) from ringleader.agents g join ringleader.call_events e on e.agent_id = g.id where g.account_id = p_account and e.fate = 'unknown'),
+    'unknown_events', (select count(*) from ringleader.call_events e where e.account_id = p_account and e.fate = 'unknown'),
     'email_problem', (select a.email_problem from ringleader.accounts a where a.id = p_account),
     'mails_off', coalesce((select jsonb_agg(jsonb_build_object('type', t.type, 'reason', t.reason)) from (
       select o.type, 'switched off by configuration' as reason from jsonb_array_elements_text(p_off) o(type)
@@ -2645,13 +2654,12 @@ begin
     if c.id is null then c := ringleader.call_of(p_account, p_agent, p_attempt, p_fact ->> 'provider_call_id'); end if;
     if c.id is null then
       if not exists (select from ringleader.agents g where g.account_id = p_account and g.id = p_agent) then return null; end if;
-      if p_fact ? 'elsewhere' then null; -- somebody else's
-      elsif p_fact ->> 'direction' = 'inbound' then c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
+      if p_fact ->> 'direction' = 'inbound' and not p_fact ? 'elsewhere' then c := ringleader.record_call_back(p_account, p_agent, p_fact, p_now);
       else
         -- Once more, when whoever is recording this call just now is committed (see tie_call).
         perform pg_advisory_xact_lock(74210003, hashtext(p_fact ->> 'provider_call_id'));
         c := ringleader.call_of(p_account, p_agent, p_attempt, p_fact ->> 'provider_call_id');
-        if c.id is null then return ringleader.park(p_account, p_now, p_agent, p_event, p_fact, p_payload); end if;
+        if c.id is null and not p_fact ? 'elsewhere' then return ringleader.park(p_account, p_now, p_agent, p_event, p_fact, p_payload); end if;
       end if;
       if c.id is null then return jsonb_build_object('fate', 'ignored', 'call_id', null, 'status', null, 'released', false, 'completed', false); end if;
     end if;
@@ -2662,10 +2670,11 @@ begin
   insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, replay_of, received_at)
   values (p_event, p_account, c.agent_id, c.id, p_fact ->> 'event_key', p_fact ->> 'provider_call_id', p_fact ->> 'provider_status', 'applied', '{}', p_payload, p_fact ->> 'source',
     (p_fact ->> 'replay_of')::uuid, p_now)
-  on conflict (agent_id, event_key) do nothing;
+  on conflict do nothing; -- by its key, or, said again, by its id, which may have been kept at another agent's address
   if not found then
     -- Seen before. A read says what is true now and counts again; so does an event that could not be matched when it came.
-    select * into e from ringleader.call_events x where x.agent_id = c.agent_id and x.event_key = p_fact ->> 'event_key' for no key update;
+    select * into e from ringleader.call_events x where x.id = p_event or (x.agent_id = c.agent_id and x.event_key = p_fact ->> 'event_key')
+    order by x.id = p_event desc limit 1 for no key update;
     if e.id = p_event then -- the very same statement, whose answer was lost: the refill it took is still its own
       return jsonb_build_object('fate', e.fate, 'call_id', e.call_id, 'status', c.status, 'released', coalesce(c.released_at = p_now, false),
         'completed', exists (select from ringleader.campaigns k where k.id = c.campaign_id and k.settled_at = p_now),
@@ -2677,6 +2686,7 @@ begin
     end if;
     v_seen := true;
   end if;
+  if c.provider_call_id is null then perform ringleader.share_thresholds(c.campaign_id); end if;
   r := ringleader.apply_to_call(c, p_fact, p_now);
   if v_seen or r ->> 'fate' <> 'applied' then
     update ringleader.call_events x set fate = r ->> 'fate', call_id = c.id where x.agent_id = c.agent_id and x.event_key = p_fact ->> 'event_key';
@@ -2843,13 +2853,23 @@ begin
     from (select * from ringleader.call_events x where x.account_id = p_account and x.call_id = p_id and x.seq > coalesce(p_after, 0) order by x.seq limit p_limit) e), '[]');
 end $$;
 
--- The agent of a call, with its mapping: what an application posts is read as its provider's words would be. And the key of what it posted last.
+-- The agent of a call, with its mapping: what an application posts is read as its provider's words would be. And the last event of the call.
 create function ringleader.call_agent(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$
 begin
   perform ringleader.enter(p_account);
-  return (select ringleader.agent_secrets_json(g) || jsonb_build_object('last_posted',
-      (select e.event_key from ringleader.call_events e where e.call_id = c.id and e.source = 'posted' and e.repeat_of is null order by e.seq desc limit 1))
+  return (select ringleader.agent_secrets_json(g) || jsonb_build_object('last_event',
+      (select jsonb_build_object('id', e.id, 'source', e.source, 'event_key', e.event_key) from ringleader.call_events e
+       where e.call_id = c.id and e.repeat_of is null order by e.seq desc limit 1))
     from ringleader.calls c join ringleader.agents g on g.id = c.agent_id where c.account_id = p_account and c.id = p_id);
+end $$;
+
+-- The agent whose call an event names that came to another's address; null when the call is none of the account's.
+create function ringleader.agent_of_call(p_account uuid, p_now timestamptz, p_agent uuid, p_attempt uuid, p_provider_call_id text) returns jsonb language plpgsql as $$
+declare c ringleader.call_heads;
+begin
+  perform ringleader.enter(p_account);
+  c := ringleader.call_of(p_account, p_agent, p_attempt, p_provider_call_id);
+  return (select ringleader.agent_secrets_json(g) from ringleader.agents g where g.id = c.agent_id);
 end $$;
 
 create function ringleader.cancel_call(p_account uuid, p_now timestamptz, p_id uuid) returns jsonb language plpgsql as $$

@@ -32,7 +32,8 @@ export const postAnalysis = async (deps: Deps, account: string, callId: string, 
   if (agent === null) return null;
   const fact = await postedFact(posted, agent.analysis_mapping);
   const key = `${callId}:${fact.event_key}`;
-  // Said again after something else was said, it is news: a correction may go back to an earlier one.
-  const event_key = agent.last_posted?.startsWith(key) ? agent.last_posted : `${key}:${deps.newId()}`;
+  // Said again after anything else was said, it is news: a correction may go back to an earlier one.
+  const last = agent.last_event;
+  const event_key = last?.source === 'posted' && last.event_key.startsWith(key) ? last.event_key : `${key}:${last?.id ?? ''}`;
   return deps.verbs.applyFact(account, deps.now(), agent.agent_id, deps.newId(), { ...fact, event_key, attempt_id: callId });
 };

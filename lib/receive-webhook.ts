@@ -77,6 +77,13 @@ const withAgent = async <T>(deps: Deps, incoming: Incoming, work: (agent: Provid
   }
 };
 
+/** What an event says that is another agent's than the one at whose address it came: read by the mapping of the agent of its call, if that is ours. */
+const asTheirs = async (deps: Deps, incoming: Incoming, heard: CallFact, request: WebhookRequest): Promise<CallFact> => {
+  const { accountId, agentId, provider } = incoming;
+  const theirs = await deps.verbs.agentOfCall(accountId, deps.now(), agentId, heard);
+  return (theirs && provider.parseWebhook(await openAgent(deps, theirs), request)) ?? heard;
+};
+
 /**
  * Verifies, parses and applies one webhook. Null: none of our business, to be acknowledged.
  * @throws {Refusal} 401 for a bad signature or an unknown agent, 400 for a body that is not this provider's
@@ -91,8 +98,9 @@ export const receiveWebhook = async (deps: Deps, incoming: Incoming): Promise<Ap
     if (!(await provider.verifyWebhook(agent, request, deps.now()))) throw unknownWebhook();
     return agent;
   };
-  const said = provider.parseWebhook(provider.signed ? await withAgent(deps, incoming, proven) : null, request);
-  if (said === null) return null;
+  const heard = provider.parseWebhook(provider.signed ? await withAgent(deps, incoming, proven) : null, request);
+  if (heard === null) return null;
+  const said = heard.elsewhere ? await asTheirs(deps, incoming, heard, request) : heard;
   const fact = needsProof(provider, said) ? await withAgent(deps, incoming, (agent) => confirmed(provider, agent, said)) : said;
   if (fact.account_refused) await tagAgents(deps, accountId, provider.name);
   const applied = await deps.verbs.applyFact(accountId, deps.now(), agentId, deps.newId(), fact);

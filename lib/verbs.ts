@@ -268,8 +268,22 @@ export const VERBS = {
     'list_call_events',
     rowsOf(c.CallEvent.shape).nullable(),
   ),
-  /** The agent of a call; null: no such call. */
-  callAgent: account<[id: string]>()('call_agent', AgentSecrets.extend({ last_posted: z.string().nullable() }).nullable()),
+  /** The agent of the call that an event names which came to another agent's address; null when it is no call of the account. */
+  agentOfCall: {
+    ...account<[agent: string, fact: CallFact]>()('agent_of_call', AgentSecrets.nullable()),
+    send: (account: string, now: Date, agent: string, { attempt_id, provider_call_id }: CallFact) => [
+      account,
+      now,
+      agent,
+      UUID.test(attempt_id ?? '') ? attempt_id : null,
+      provider_call_id ?? null,
+    ],
+  },
+  /** The agent of a call, and the call's last event; null: no such call. */
+  callAgent: account<[id: string]>()(
+    'call_agent',
+    AgentSecrets.extend({ last_event: z.object({ id: c.Id, source: z.string(), event_key: z.string() }).nullable() }).nullable(),
+  ),
   /** Ends a call that is not on the line at once; else returns what the provider must be asked to stop. */
   cancelCall: account<[id: string]>()(
     'cancel_call',

@@ -41,11 +41,11 @@ const story = (campaign: CampaignView, viewer: Viewer): Html => {
     return html`Completed${campaign.completed_at !== null && html` ${time(campaign.completed_at, viewer)}`}.`;
   }
   if (campaign.status === 'canceled') return html`Canceled. Nobody is called any more.${underWay}`;
-  if (campaign.pause_reason !== null) return html`Nobody is called. ${campaign.pause_reason}.${underWay}`;
   if (campaign.starts_at !== null && Date.parse(campaign.starts_at) > viewer.now.getTime()) {
     return html`Starts ${time(campaign.starts_at, viewer)}.`;
   }
   if (campaign.progress >= 1) return html`Every lead is final. Waiting for the last analyses.`;
+  if (campaign.pause_reason !== null) return html`Nobody is called. ${campaign.pause_reason}.${underWay}`;
   const next = campaign.next_dial_at;
   if (next === null) return html`Running.${underWay}`;
   if (Date.parse(next) > viewer.now.getTime()) return html`Running.${underWay} Next call ${time(next, viewer)}.`;

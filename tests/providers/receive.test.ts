@@ -134,12 +134,12 @@ test('what ElevenLabs tells of another agent of the workspace counts for that on
     from_number: null,
     credentials_sealed: JSON.stringify(agent.credentials),
     webhook_secrets_sealed: JSON.stringify(agent.webhook_secrets),
-    analysis_mapping: null,
+    analysis_mapping: { score: 'points', score_max: '10' },
   });
   const campaign = await engine.campaign({ account, agent: sister }, { retry: { max_attempts: 1 } });
-  await engine.leads(account, campaign, phones(1, 1));
+  await engine.leads(account, campaign, phones(2, 1));
   await verbs.startCampaign(account, now(), campaign);
-  const [{ call_id: call }] = await engine.place();
+  const [{ call_id: call }, { call_id: answered }] = await engine.place();
   const told = (id: string) =>
     webhook(
       'elevenlabs',
@@ -151,6 +151,15 @@ test('what ElevenLabs tells of another agent of the workspace counts for that on
   expect(await events()).toBe(0);
   expect(await receive(told(`x-${call}`))).toMatchObject({ fate: 'applied', call_id: call, status: 'busy', released: true });
   expect(await receive(told(`x-${call}`))).toMatchObject({ fate: 'duplicate', call_id: call });
+  // Its own mapping counts, not that of the agent at whose address it came.
+  const sample = samplesOf('elevenlabs', { call: `x-${answered}`, attempt: answered }).find(
+    ({ expect: said }) => said?.status === 'completed',
+  )!;
+  const { data, ...event } = sample.body as { data: object };
+  const scored = { data_collection_results: { points: { value: 9 }, score: { value: 12 } } };
+  const body = { ...event, data: { ...data, agent_id: 'another-agent', analysis: scored } };
+  expect(await receive(webhook('elevenlabs', { ...sample, body }, undefined, now()))).toMatchObject({ fate: 'applied' });
+  expect(await verbs.getCall(account, now(), answered)).toMatchObject({ status: 'completed', score: 90 });
 });
 
 test('a call that ends for want of credit pauses whoever shares the account, also agents of an earlier release', async () => {

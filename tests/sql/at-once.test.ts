@@ -127,32 +127,61 @@ describe('an event that two sessions tell at one moment', () => {
 });
 
 describe('an event without our id', () => {
-  test('is applied when it comes while the answer of its create-call is being recorded (class 10)', async () => {
+  /** A call that the provider is being asked for, and what it tells of it at the address of an agent. */
+  const placing = async () => {
     const owner = await engine.account();
     const campaign = await engine.campaign(owner, { retry: { max_attempts: 1 } });
     const [lead] = await engine.leads(owner.account, campaign, phones(1));
     await verbs.startCampaign(owner.account, now(), campaign);
     const [{ call_id: call }] = await engine.claim();
     await verbs.fenceCalls(now(), randomUUID(), [call]);
-    const accepted = JSON.stringify([{ call_id: call, outcome: 'accepted', provider_call_id: 'conversation' }]);
+    const sister = randomUUID();
+    const bea = { id: sister, name: 'Bea', provider: 'bolna', provider_agent_id: 'agent-1', from_number: null } as const;
+    const secrets = { credentials_sealed: 'sealed', webhook_secrets_sealed: null, analysis_mapping: null };
+    await verbs.createAgent(owner.account, now(), { ...bea, ...secrets });
     const busy = { event_key: 'busy', provider_call_id: 'conversation', source: 'event', status: 'busy' } as const;
-    let told: Promise<unknown> = Promise.resolve();
-    await during(
-      (client) => client.query('select ringleader.record_calls($1, $2)', [now(), accepted]),
-      async () => {
-        told = verbs.applyFact(owner.account, now(), owner.agent, randomUUID(), busy);
-        await blocked(1);
-      },
-    );
-    expect(await told).toMatchObject({ fate: 'applied', call_id: call, status: 'busy', released: true, completed: true });
-    expect(await verbs.getLead(owner.account, now(), lead)).toMatchObject({ status: 'unreached' });
+    const tell = (agent: string, more: Partial<CallFact> = {}, event = randomUUID()) =>
+      verbs.applyFact(owner.account, now(), agent, event, { ...busy, ...more });
+    const accepted = [{ call_id: call, outcome: 'accepted' as const, provider_call_id: 'conversation' }];
+    return { ...owner, sister, lead: lead!, call, tell, accepted };
+  };
+  const applied = (call: string) => ({ fate: 'applied', call_id: call, status: 'busy', released: true, completed: true });
+
+  for (const [where, more] of [
+    ['the address of its agent', {}],
+    ['the address of another agent', {}],
+    ['the one address of a workspace', { elsewhere: true }],
+  ] as const) {
+    test(`is applied when it comes to ${where} while the answer of its create-call is being recorded (class 10)`, async () => {
+      const { account, agent, sister, lead, call, tell, accepted } = await placing();
+      let told: Promise<unknown> = Promise.resolve();
+      await during(
+        (client) => client.query('select ringleader.record_calls($1, $2)', [now(), JSON.stringify(accepted)]),
+        async () => {
+          told = tell(where === 'the address of its agent' ? agent : sister, more);
+          await blocked(1);
+        },
+      );
+      expect(await told).toMatchObject(applied(call));
+      expect(await verbs.getLead(account, now(), lead)).toMatchObject({ status: 'unreached' });
+    });
+  }
+
+  test('is let in when its call is known, though it came to another agent; sent again, it says the same', async () => {
+    const { account, sister, lead, call, tell, accepted } = await placing();
+    const event = randomUUID();
+    expect(await tell(sister, {}, event)).toMatchObject({ fate: 'parked', call_id: null });
+    expect(await verbs.recordCalls(now(), accepted)).toMatchObject({ released: 1, completed: true });
+    expect(await verbs.getLead(account, now(), lead)).toMatchObject({ status: 'unreached' });
+    expect(await tell(sister, {}, event)).toMatchObject({ fate: 'applied', call_id: call, status: 'busy' });
   });
 });
 
 test('a score that is told while the thresholds are edited is judged by the new ones', async () => {
   const scene = await onTheLine(2);
   const { rows } = await db.pool.query<{ id: string; lead: string }>(
-    'select campaign_id as id, lead_id as lead from ringleader.calls',
+    'select campaign_id as id, lead_id as lead from ringleader.calls where id = $1',
+    [scene.calls[0]],
   );
   const [{ id: campaign, lead }] = rows;
   const fact = { ...scene.told(scene.calls[0], 'completed'), analysis: { state: 'valid', score: 60, evidence: 'said so' } };
@@ -174,4 +203,36 @@ test('a score that is told while the thresholds are edited is judged by the new 
   );
   await edited;
   expect(await verbs.getLead(scene.account, now(), lead)).toMatchObject({ score: 60, temperature: 'hot' });
+});
+
+test('an edit of thresholds and the events of a call that are let in together wait for each other in no circle', async () => {
+  const owner = await engine.account();
+  const campaign = await engine.campaign(owner);
+  await engine.leads(owner.account, campaign, phones(1));
+  await verbs.startCampaign(owner.account, now(), campaign);
+  const [{ call_id: call }] = await engine.claim();
+  await verbs.fenceCalls(now(), randomUUID(), [call]);
+  const said = { provider_call_id: 'conversation', source: 'event', status: 'completed' } as const;
+  const scored = { analysis: { state: 'valid', score: 60, evidence: 'said so' } } as const;
+  for (const fact of [
+    { ...said, event_key: 'end' },
+    { ...said, event_key: 'analysed', ...scored },
+  ])
+    await verbs.applyFact(owner.account, now(), owner.agent, randomUUID(), fact);
+  let both: Promise<unknown>[] = [];
+  await during(
+    async (client) => {
+      await client.query(`select set_config('ringleader.account', $1, true)`, [owner.account]);
+      await client.query('select from ringleader.campaigns where id = $1 for no key update', [campaign]);
+    },
+    async () => {
+      both = [verbs.recordCalls(now(), [{ call_id: call, outcome: 'accepted', provider_call_id: 'conversation' }])];
+      await blocked(1);
+      both.push(verbs.updateCampaign(owner.account, now(), campaign, { hot_score: 50 }).catch((error: unknown) => error));
+      await blocked(2);
+    },
+  );
+  const [recorded, edited] = await Promise.all(both);
+  expect(recorded).toMatchObject({ completed: true });
+  expect(edited).toMatchObject({ code: 'campaign_closed' });
 });

@@ -210,6 +210,10 @@ const CASES: { [K in keyof Verbs]: Case<K> } = {
   listCalls: { does: 'read', args: (s) => [s.account, now(), null, null, null, 10] },
   getCall: { does: 'read', args: (s) => [s.account, now(), s.ended.call_id] },
   listCallEvents: { does: 'read', args: (s) => [s.account, now(), s.ended.call_id, null, 10] },
+  agentOfCall: {
+    does: 'read',
+    args: (s) => [s.account, now(), s.agent, { event_key: 'x', source: 'event', attempt_id: s.ended.call_id }],
+  },
   callAgent: { does: 'read', args: (s) => [s.account, now(), s.ended.call_id] },
   cancelCall: { does: 'write', args: (s) => [s.account, now(), s.reserved.call_id] },
   addSuppressions: { does: 'write', args: (s) => [s.account, now(), [{ phone: NEW.phone, reason: 'asked' }]] },
