@@ -1693,85 +1693,108 @@ begin
   return jsonb_build_array(jsonb_build_object('step', p_step, 'id', p_id, 'sqlstate', p_sqlstate));
 end $$;
 
--- The tick's upkeep; p_limit is how many calls the caller can ask the provider about. What fails for one campaign or call is left for the next tick and never stops the others.
-create function ringleader.tick(p_now timestamptz, p_limit int) returns jsonb
-language plpgsql security definer set search_path = pg_catalog as $$
-declare r record; v_back int := 0; v_expired int := 0; v_done int := 0; v_n int; v_look jsonb; v_turn record; v_unfinished boolean; v_failed jsonb := '[]';
+-- The steps of the tick's upkeep. Each says how many campaigns it completed (done) and what failed: what fails for one campaign or call is left for the
+-- next tick and never stops the others.
+
+-- Reservations nobody fenced: whoever claimed them is gone.
+create function ringleader.end_reservations(p_now timestamptz, out given_back int, out done int, out failed jsonb) language plpgsql as $$
+declare r record;
 begin
-  perform ringleader.assert_app_role();
-  perform ringleader.roll_windows(p_now);
-  -- Reservations nobody fenced: whoever claimed them is gone.
+  given_back := 0; done := 0; failed := '[]';
   for r in select c.id from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id where c.status = 'reserved' and c.lease_until <= p_now
            order by c.id limit 200 for no key update of c skip locked loop
     begin
-      if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then v_done := v_done + 1; end if;
-      v_back := v_back + 1;
-    exception when others then v_failed := v_failed || ringleader.failure('give_back', r.id, sqlstate);
+      if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then done := done + 1; end if;
+      given_back := given_back + 1;
+    exception when others then failed := failed || ringleader.failure('give_back', r.id, sqlstate);
     end;
   end loop;
-  -- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later they are over. Whoever
-  -- was to ask may have died: then the next is sent, ten times.
-  -- (Asked by an earlier tick: this one may be the same again, after a lost answer.)
-  -- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
+end $$;
+
+-- Calls nobody knows anything of, though the provider was asked since their lease ended or could not be asked: two ticks later they are over. Whoever
+-- was to ask may have died: then the next is sent, ten times.
+-- (Asked by an earlier tick: this one may be the same again, after a lost answer.)
+-- And calls that the provider calls under way for ever: no call lasts four hours, none is wound up for one after it has hung up.
+create function ringleader.end_silent_calls(p_now timestamptz, out done int, out failed jsonb) language plpgsql as $$
+declare r record;
+begin
+  done := 0; failed := '[]';
   for r in select c.id, c.reason from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id
            where ((c.lease_until <= p_now - interval '2 minutes' and ((c.looked_at >= c.lease_until and c.looked_at < p_now) or c.looks >= 10))
              or ((c.placed_at <= p_now - interval '4 hours' or c.released_at <= p_now - interval '1 hour') and c.looked_at < p_now))
            and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress')
            order by c.id limit 200 for no key update of c skip locked loop
     begin
-      if ringleader.end_call(r.id, 'unknown', coalesce(r.reason, 'the provider did not say what became of it'), p_now) then v_done := v_done + 1; end if;
-    exception when others then v_failed := v_failed || ringleader.failure('end_call', r.id, sqlstate);
+      if ringleader.end_call(r.id, 'unknown', coalesce(r.reason, 'the provider did not say what became of it'), p_now) then done := done + 1; end if;
+    exception when others then failed := failed || ringleader.failure('end_call', r.id, sqlstate);
     end;
   end loop;
-  -- More calls have fallen silent than the provider can be asked about in two ticks: their slots are free all the same, and each is asked about in its turn.
+end $$;
+
+-- More calls have fallen silent than the provider can be asked about in two ticks: their slots are free all the same, and each is asked about in its turn.
+create function ringleader.free_silent_slots(p_now timestamptz) returns void language sql as $$
   with silent as (
     select c.id from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id
     where o.slot and c.lease_until <= p_now - interval '2 minutes' and c.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') order by c.id for no key update of c
   ), released as (
     update ringleader.calls c set released_at = p_now from silent where c.id = silent.id and c.released_at is null returning c.id
   )
-  update ringleader.open_calls o set slot = false from released where o.call_id = released.id;
-  -- Analyses past their grace, the provider having been asked; or an hour past it, when more are missing than can be asked about in another hour.
+  update ringleader.open_calls o set slot = false from released where o.call_id = released.id
+$$;
+
+-- Analyses past their grace, the provider having been asked; or an hour past it, when more are missing than can be asked about in another hour.
+create function ringleader.end_analyses(p_now timestamptz, p_limit int, out done int, out failed jsonb) language plpgsql as $$
+declare r record; v_turn record;
+begin
+  done := 0; failed := '[]';
   select x.look_at, x.id into v_turn from ringleader.calls x where x.analysis_due_at is not null and x.look_at <= p_now order by x.look_at, x.id offset 60 * p_limit limit 1;
   for r in select c.id, c.account_id, c.campaign_id from ringleader.calls c
            where c.analysis_due_at <= p_now and (c.looked_at < p_now or c.looks >= 10 or (c.look_at <= p_now and (c.look_at, c.id) >= (v_turn.look_at, v_turn.id) and c.analysis_due_at <= p_now - interval '1 hour'))
            order by c.id limit 200 for no key update skip locked loop
     begin
       update ringleader.calls c set analysis_due_at = null, look_at = null where c.id = r.id;
-      if r.campaign_id is not null and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
-    exception when others then v_failed := v_failed || ringleader.failure('end_analysis', r.id, sqlstate);
+      if r.campaign_id is not null and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then done := done + 1; end if;
+    exception when others then failed := failed || ringleader.failure('end_analysis', r.id, sqlstate);
     end;
   end loop;
-  -- Imports whose worker is gone no longer keep their campaign open.
+end $$;
+
+-- Imports whose worker is gone no longer keep their campaign open.
+create function ringleader.end_imports(p_now timestamptz, out done int, out failed jsonb) language plpgsql as $$
+declare r record;
+begin
+  done := 0; failed := '[]';
   for r in select i.id, i.account_id, i.campaign_id from ringleader.imports i where i.finished_at is null and i.lease_until <= p_now order by i.id for no key update skip locked loop
     begin
       update ringleader.imports i set finished_at = p_now where i.id = r.id;
       if (select l.id from ringleader.leads l where l.campaign_id = r.campaign_id limit 1) is not null
-         and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then v_done := v_done + 1; end if;
-    exception when others then v_failed := v_failed || ringleader.failure('end_import', r.id, sqlstate);
+         and ringleader.complete_if_done(r.account_id, r.campaign_id, p_now) then done := done + 1; end if;
+    exception when others then failed := failed || ringleader.failure('end_import', r.id, sqlstate);
     end;
   end loop;
-  -- Campaigns past their end, and leads left waiting in closed ones: in all no more than one statement has time for.
+end $$;
+
+-- Campaigns past their end, and leads left waiting in closed ones: in all no more than one statement has time for.
+create function ringleader.close_campaigns(p_now timestamptz, out expired int, out done int, out failed jsonb) language plpgsql as $$
+declare r record; v_n int;
+begin
+  expired := 0; done := 0; failed := '[]';
   for r in select k.id, k.account_id, k.status from ringleader.campaigns k
            where k.settled_at is null and k.status <> 'draft' and (k.ends_at <= p_now or k.status = 'canceled') order by k.id limit 200 loop
-    exit when v_expired >= 20000;
+    exit when expired >= 20000;
     begin
-      v_n := ringleader.close_leads(r.id, case when r.status = 'canceled' then 'canceled' else 'expired' end, 20000 - v_expired);
-      if ringleader.complete_if_free(r.account_id, r.id, p_now) then v_done := v_done + 1; end if;
-      v_expired := v_expired + v_n;
-    exception when others then v_failed := v_failed || ringleader.failure('close_campaign', r.id, sqlstate);
+      v_n := ringleader.close_leads(r.id, case when r.status = 'canceled' then 'canceled' else 'expired' end, 20000 - expired);
+      if ringleader.complete_if_free(r.account_id, r.id, p_now) then done := done + 1; end if;
+      expired := expired + v_n;
+    exception when others then failed := failed || ringleader.failure('close_campaign', r.id, sqlstate);
     end;
   end loop;
-  begin
-    select * into r from ringleader.catch_up(p_now);
-    v_done := v_done + r.done;
-    v_failed := v_failed || r.failed;
-  exception when others then v_failed := v_failed || ringleader.failure('catch_up', null, sqlstate);
-  end;
-  -- Remembered answers are kept for two days.
-  delete from ringleader.idempotency_keys i where i.created_at <= p_now - interval '2 days';
-  v_unfinished := ringleader.forget(p_now, 500);
-  -- What the provider must be asked about now, those whose lease has ended first; the next look is a minute away unless the answer says otherwise.
+end $$;
+
+-- What the provider must be asked about now, those whose lease has ended first; the next look is a minute away unless the answer says otherwise.
+create function ringleader.calls_to_look_at(p_now timestamptz, p_limit int) returns jsonb language plpgsql as $$
+declare v_look jsonb;
+begin
   with due as (
     select c.id from ringleader.calls c join (
       select x.id from ringleader.open_calls o join ringleader.calls x on x.id = o.call_id where x.status <> 'reserved' and x.look_at <= p_now
@@ -1784,7 +1807,32 @@ begin
   select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'agent', ringleader.agent_secrets_json(g), 'provider_call_id', c.provider_call_id,
     'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)) order by c.id)
   into v_look from looked c join ringleader.agents g on g.id = c.agent_id;
-  return jsonb_build_object('look_at', coalesce(v_look, '[]'), 'given_back', v_back, 'expired_leads', v_expired, 'completed', v_done, 'unfinished', v_unfinished, 'failed', v_failed,
+  return coalesce(v_look, '[]');
+end $$;
+
+-- The tick's upkeep; p_limit is how many calls the caller can ask the provider about.
+create function ringleader.tick(p_now timestamptz, p_limit int) returns jsonb
+language plpgsql security definer set search_path = pg_catalog as $$
+declare v_back record; v_silent record; v_analyses record; v_imports record; v_closed record; v_done int := 0; v_failed jsonb := '[]'; v_unfinished boolean;
+begin
+  perform ringleader.assert_app_role();
+  perform ringleader.roll_windows(p_now);
+  select * into v_back from ringleader.end_reservations(p_now);
+  select * into v_silent from ringleader.end_silent_calls(p_now);
+  perform ringleader.free_silent_slots(p_now);
+  select * into v_analyses from ringleader.end_analyses(p_now, p_limit);
+  select * into v_imports from ringleader.end_imports(p_now);
+  select * into v_closed from ringleader.close_campaigns(p_now);
+  begin
+    select x.done, x.failed into v_done, v_failed from ringleader.catch_up(p_now) x;
+  exception when others then v_failed := ringleader.failure('catch_up', null, sqlstate);
+  end;
+  -- Remembered answers are kept for two days.
+  delete from ringleader.idempotency_keys i where i.created_at <= p_now - interval '2 days';
+  v_unfinished := ringleader.forget(p_now, 500);
+  return jsonb_build_object('look_at', ringleader.calls_to_look_at(p_now, p_limit), 'given_back', v_back.given_back, 'expired_leads', v_closed.expired,
+    'completed', v_back.done + v_silent.done + v_analyses.done + v_imports.done + v_closed.done + v_done, 'unfinished', v_unfinished,
+    'failed', v_back.failed || v_silent.failed || v_analyses.failed || v_imports.failed || v_closed.failed || v_failed,
     'mail_due', exists (select from ringleader.notifications n where n.next_attempt_at <= p_now or (n.status = 'sending' and n.lease_until <= p_now)));
 end $$;
 

@@ -100,7 +100,7 @@ export const MUTANTS: readonly Mutant[] = [
     invariant: 5,
     patches: [
       schema(
-        "    if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then v_done := v_done + 1; end if;\n",
+        "    if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then done := done + 1; end if;\n",
         '',
       ),
     ],
