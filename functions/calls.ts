@@ -1,17 +1,8 @@
 /** Calls: one attempt to reach somebody; direct ones are asked for here. */
 import * as z from 'zod';
 import type { Deps } from '../lib/deps.ts';
-import {
-  AnalysisIn,
-  Call,
-  CALL_STATUSES,
-  CallEvent,
-  DirectCallIn,
-  DirectCallQueued,
-  Id,
-  page,
-  Replayed,
-} from '../lib/contract.ts';
+import { AnalysisIn, Call, CallEvent, DirectCallIn, DirectCallQueued, Id, page, Replayed } from '../lib/contract.ts';
+import { CALL_STATUSES } from '../lib/domain/vocabulary.ts';
 import { cancelCall, placeDirectCall, wakeDispatch, type PlacedDirectCall } from '../lib/dial.ts';
 import { normalisePhone } from '../lib/domain/phone.ts';
 import { Refusal } from '../lib/errors.ts';

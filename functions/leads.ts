@@ -1,6 +1,7 @@
 /** Leads: uploaded as CSV or JSON, listed, and explained. */
 import * as z from 'zod';
-import { Explain, ImportReport, Lead, LEAD_STATUSES, LeadsIn, LeadWithCalls, page, TEMPERATURES } from '../lib/contract.ts';
+import { Explain, ImportReport, Lead, LeadsIn, LeadWithCalls, page } from '../lib/contract.ts';
+import { LEAD_STATUSES, TEMPERATURES } from '../lib/domain/vocabulary.ts';
 import { Refusal } from '../lib/errors.ts';
 import { followUpload } from '../lib/follow.ts';
 import { importCsv, importJson } from '../lib/import-leads.ts';

@@ -2,7 +2,7 @@
  * What database connections went through, hour by hour, kept outside the database: looking at it wakes nobody, and it survives the
  * isolates that told it. One Durable Object for the whole system, told once per connection, when that is closed and the answer has gone.
  */
-import type { DbCounts } from '../lib/db.ts';
+import type { DbCounts } from '../lib/db-session.ts';
 import type { Report } from '../lib/deps.ts';
 import { addTally, emptyTally, hourOf, HOURS_KEPT, type Measured, type Tally } from '../lib/domain/connections.ts';
 import type { ErrorType } from '../lib/errors.ts';

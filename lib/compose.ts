@@ -1,7 +1,8 @@
 /** Fills the one seam: turns an invocation and its database into the {@link Deps} that use cases work with. */
 import type { AgentMemory } from './agent-memory.ts';
 import type { Background } from './background.ts';
-import { withDb, type DbCounts } from './db.ts';
+import type { DbCounts } from './db-session.ts';
+import { withDb } from './db.ts';
 import type { Deps, Report } from './deps.ts';
 import type { Measured } from './domain/connections.ts';
 import type { Config } from './env.ts';

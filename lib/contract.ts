@@ -5,6 +5,17 @@
 import * as z from 'zod';
 import { isKnownCountry } from './domain/phone.ts';
 import { PROVIDERS } from './providers/table.ts';
+import {
+  CALL_STATUSES,
+  CAMPAIGN_STATUSES,
+  DISPOSITIONS,
+  EVENT_FATES,
+  EVENT_SOURCES,
+  EXPLAIN_CODES,
+  LEAD_STATUSES,
+  NOTIFICATION_TYPES,
+  TEMPERATURES,
+} from './domain/vocabulary.ts';
 
 export const Id = z.uuid();
 /** ISO 8601 in UTC with a trailing `Z`. */
@@ -42,57 +53,6 @@ const Cap = z.int().min(1).max(100_000);
 /** About one call a day at the slowest: dividing by still less names an instant that no date can hold, and the claim is everybody's. */
 const CallsPerSecond = z.number().min(0.00001).max(1000);
 const Variables = z.record(z.string().max(100), z.union([z.string().max(10_000), z.number(), z.boolean(), z.null()]));
-
-export const CAMPAIGN_STATUSES = ['draft', 'active', 'paused', 'completed', 'canceled'] as const;
-export const LEAD_STATUSES = [
-  'waiting',
-  'calling',
-  'reached',
-  'unreached',
-  'suppressed',
-  'invalid',
-  'expired',
-  'canceled',
-] as const;
-export const DISPOSITIONS = ['completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled', 'unknown'] as const;
-/** `waiting` is a direct call that has no slot yet; the rest stand in the order in which a call goes through them. */
-export const CALL_STATUSES = [
-  'waiting',
-  'reserved',
-  'placing',
-  'queued',
-  'dialing',
-  'ringing',
-  'in_progress',
-  ...DISPOSITIONS,
-] as const;
-export const TEMPERATURES = ['hot', 'warm', 'cold'] as const;
-export const NOTIFICATION_TYPES = ['campaign_summary', 'hot_lead', 'campaign_paused', 'nothing_dialled'] as const;
-/** `outside_legal_hours` and `frequency_limit` are part of the contract and not produced yet. */
-export const EXPLAIN_CODES = [
-  'campaign_not_active',
-  'not_started',
-  'ended',
-  'outside_campaign_window',
-  'outside_legal_hours',
-  'unknown_timezone',
-  'suppressed',
-  'waiting_for_retry',
-  'attempts_used',
-  'frequency_limit',
-  'number_in_call',
-  'campaign_cap',
-  'account_cap',
-  'system_cap',
-  'pace',
-  'provider_paused',
-  'lead_final',
-] as const;
-
-export type Disposition = (typeof DISPOSITIONS)[number];
-export type CallStatus = (typeof CALL_STATUSES)[number];
-export type Temperature = (typeof TEMPERATURES)[number];
-export type NotificationType = (typeof NOTIFICATION_TYPES)[number];
 
 // ---------------------------------------------------------------- accounts and keys
 
@@ -431,9 +391,6 @@ export const AnalysisIn = z
     message: 'must stand alone: either data or the other fields',
     path: ['data'],
   });
-export const EVENT_FATES = ['applied', 'duplicate', 'late', 'parked', 'unknown'] as const;
-export const EVENT_SOURCES = ['event', 'read', 'posted', 'replay'] as const;
-export type EventSource = (typeof EVENT_SOURCES)[number];
 /** What became of an event that was applied again. */
 export const Replayed = z.object({ event_id: Id, replay_of: Id, call_id: Id.nullable(), fate: z.enum(EVENT_FATES) });
 export const CallEvent = z.object({

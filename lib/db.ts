@@ -5,11 +5,9 @@
  */
 import { neonConfig, Pool, type Client, type PoolClient } from '@neondatabase/serverless';
 import { sessionSurvives } from './db-errors.ts';
-import { DbSession, within, type DbCounts, type DbInvocation, type DbLimits, type DbStats, type Link } from './db-session.ts';
+import { DbSession, within, type DbInvocation, type DbLimits, type DbStats, type Link } from './db-session.ts';
 import { log as platformLog, type Log } from './log.ts';
 import type { VerbRunner } from './verbs.ts';
-
-export type { DbCounts, DbInvocation, DbLimits, DbStats };
 
 /** A late write after the server hung up is dropped, not thrown: the driver writes from a timer, where nobody can catch it. */
 class QuietWebSocket extends WebSocket {

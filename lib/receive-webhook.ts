@@ -1,5 +1,6 @@
 /** A provider's webhook, from raw body to committed fact, for the first time and, when an administrator asks, again. */
-import { DISPOSITIONS, type Replayed } from './contract.ts';
+import { type Replayed } from './contract.ts';
+import { DISPOSITIONS } from './domain/vocabulary.ts';
 import type { Deps } from './deps.ts';
 import { Refusal } from './errors.ts';
 import { postedFact } from './post-analysis.ts';

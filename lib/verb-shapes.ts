@@ -1,6 +1,7 @@
 /** What verbs take and answer that does not cross the API: seen by the engine alone. */
 import * as z from 'zod';
 import * as c from './contract.ts';
+import * as w from './domain/vocabulary.ts';
 import { PROVIDERS, type ProviderName } from './providers/table.ts';
 
 /** A reserved call as the dispatcher needs it. */
@@ -60,7 +61,7 @@ export interface CallFact {
   attempt_id?: string;
   provider_call_id?: string;
   /** Our state; absent when the provider's word for it is unknown to us. */
-  status?: Exclude<c.CallStatus, 'waiting' | 'reserved' | 'placing' | 'unknown'>;
+  status?: Exclude<w.CallStatus, 'waiting' | 'reserved' | 'placing' | 'unknown'>;
   /** The provider's own word. */
   provider_status?: string;
   /** The call failed for a reason that concerns the whole account (credit, payment): every agent with its credentials is paused. */
@@ -79,7 +80,7 @@ export interface CallFact {
   /** The line is free although the disposition may follow. */
   line_free?: boolean;
   /** Who says so: the provider (`event`), the provider when asked (`read`), the account's application (`posted`), an administrator (`replay`). */
-  source: c.EventSource;
+  source: w.EventSource;
   /** Of a replay: the event whose payload is applied again. */
   replay_of?: string;
   answered_at?: string;
@@ -94,7 +95,7 @@ export interface CallFact {
   analysis?: {
     state: 'valid' | 'absent' | 'invalid';
     score?: number;
-    tag?: c.Temperature;
+    tag?: w.Temperature;
     evidence?: string;
     /** Why the score is what it is. */
     reasons?: readonly string[];
@@ -115,9 +116,9 @@ export type Refill = z.infer<typeof Refill>;
 /** What became of a fact. */
 export const Applied = z.object({
   /** `ignored`: somebody called whom no lead knows; nothing was kept. */
-  fate: z.enum([...c.EVENT_FATES, 'ignored']),
+  fate: z.enum([...w.EVENT_FATES, 'ignored']),
   call_id: c.Id.nullable(),
-  status: z.enum(c.CALL_STATUSES).nullable(),
+  status: z.enum(w.CALL_STATUSES).nullable(),
   /** A slot was freed by this very fact. */
   released: z.boolean(),
   /** The campaign completed by this very fact. */
@@ -133,7 +134,7 @@ export type Applied = z.infer<typeof Applied>;
 export const EventToReplay = z.object({
   account_id: c.Id,
   agent: AgentSecrets,
-  source: z.enum(c.EVENT_SOURCES),
+  source: z.enum(w.EVENT_SOURCES),
   payload: z.string().nullable(),
   attempt_id: z.string().nullable(),
 });
@@ -145,7 +146,7 @@ export const CallToLookAt = z.object({
   call_id: c.Id,
   agent: AgentSecrets,
   provider_call_id: z.string().nullable(),
-  status: z.enum(c.CALL_STATUSES),
+  status: z.enum(w.CALL_STATUSES),
   phone: z.string(),
   placing_at: c.Instant.nullable(),
 });
@@ -157,7 +158,7 @@ export const TakenNotification = z.object({
   account_id: c.Id,
   account_name: z.string(),
   account_timezone: z.string(),
-  type: z.enum(c.NOTIFICATION_TYPES),
+  type: z.enum(w.NOTIFICATION_TYPES),
   campaign_id: c.Id.nullable(),
   recipient: z.string(),
   attempts: z.int(),
@@ -175,7 +176,7 @@ export const MailToLookUp = z.object({
   id: c.Id,
   account_id: c.Id,
   campaign_id: c.Id.nullable(),
-  type: z.enum(c.NOTIFICATION_TYPES),
+  type: z.enum(w.NOTIFICATION_TYPES),
   /** How often it was looked up before. */
   nth: z.int(),
   /** When it is not found this time either, it stays unknown until a person decides. */
@@ -192,7 +193,7 @@ export const HotLead = z.object({
   phone: z.string(),
   /** Null when only the provider's own tag says hot. */
   score: z.number().nullable(),
-  temperature: z.enum(c.TEMPERATURES),
+  temperature: z.enum(w.TEMPERATURES),
   email: z.string().nullable(),
   company: z.string().nullable(),
   /** When the call that gave the score was placed. */
@@ -219,8 +220,8 @@ export const SummaryData = z.object({
   /** Seconds over all `completed` calls, and how many there were. */
   completed_seconds: z.number(),
   completed_calls: z.int(),
-  dispositions: z.partialRecord(z.enum(c.DISPOSITIONS), z.int()),
-  lead_statuses: z.partialRecord(z.enum(c.LEAD_STATUSES), z.int()),
+  dispositions: z.partialRecord(z.enum(w.DISPOSITIONS), z.int()),
+  lead_statuses: z.partialRecord(z.enum(w.LEAD_STATUSES), z.int()),
 });
 export type SummaryData = z.infer<typeof SummaryData>;
 
@@ -229,7 +230,7 @@ export const NoticeData = z.object({
   /** Null: it is about the agent alone. */
   campaign_id: c.Id.nullable(),
   campaign_name: z.string().nullable(),
-  status: z.enum(c.CAMPAIGN_STATUSES).nullable(),
+  status: z.enum(w.CAMPAIGN_STATUSES).nullable(),
   /** Of a pause: the agent that the provider refused; null when the campaign was paused for another reason. */
   agent: z.object({ id: c.Id, name: z.string() }).nullable(),
   pause_reason: z.string().nullable(),
@@ -251,7 +252,7 @@ export const NoticeData = z.object({
     z.object({
       name: z.string().nullable(),
       phone: z.string(),
-      disposition: z.enum(c.DISPOSITIONS),
+      disposition: z.enum(w.DISPOSITIONS),
       reason: z.string().nullable(),
     }),
   ),

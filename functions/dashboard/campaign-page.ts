@@ -1,6 +1,6 @@
 /** One campaign, live: where it stands, what can be done, its leads with the hot ones first. */
 import { html } from 'hono/html';
-import { DISPOSITIONS, LEAD_STATUSES } from '../../lib/contract.ts';
+import { DISPOSITIONS, LEAD_STATUSES } from '../../lib/domain/vocabulary.ts';
 import { alert, layout } from './layout.ts';
 import { progressBar } from './progress.ts';
 import { uploadCard, uploadKept, type UploadShown } from './upload.ts';

@@ -1,7 +1,8 @@
 /** Which mails an account gets, as a person switches them: on the page of mails, and behind the signed link of a mail. */
 import { html } from 'hono/html';
 import * as z from 'zod';
-import { NOTIFICATION_TYPES, type NotificationType, type Preferences } from '../../lib/contract.ts';
+import { type Preferences } from '../../lib/contract.ts';
+import { NOTIFICATION_TYPES, type NotificationType } from '../../lib/domain/vocabulary.ts';
 import type { Html } from './words.ts';
 
 /** What each type of mail is called, and when it comes. */

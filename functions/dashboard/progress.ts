@@ -1,6 +1,6 @@
 /** The bar that shows where a campaign's leads stand, drawn as SVG because the content policy allows no inline style. */
 import { html } from 'hono/html';
-import { LEAD_STATUSES } from '../../lib/contract.ts';
+import { LEAD_STATUSES } from '../../lib/domain/vocabulary.ts';
 import { leadTotal, percent, type CampaignView, type Html } from './words.ts';
 
 /** In the order of the bar: what is final, what is on the line; whoever waits is the empty rest. */

@@ -1,17 +1,7 @@
 /** One campaign with one lead against a deployed instance, followed over the public API from its making to its mail. */
 import * as z from 'zod';
-import {
-  Account,
-  AccountStatus,
-  AgentOut,
-  CAMPAIGN_STATUSES,
-  Explain,
-  Id,
-  Lead,
-  LeadWithCalls,
-  Notification,
-  page,
-} from '../../lib/contract.ts';
+import { Account, AccountStatus, AgentOut, Explain, Id, Lead, LeadWithCalls, Notification, page } from '../../lib/contract.ts';
+import { CAMPAIGN_STATUSES } from '../../lib/domain/vocabulary.ts';
 import { ApiError, type Call, callApi } from '../../local/api-client.ts';
 
 export interface SmokeOptions {

@@ -1,7 +1,7 @@
 /** A cancel in every state of a call, and one that crosses what the provider says at the same moment. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
-import { CALL_STATUSES, type CallStatus } from '../../lib/contract.ts';
+import { CALL_STATUSES, type CallStatus } from '../../lib/domain/vocabulary.ts';
 import { cancelCall } from '../../lib/dial.ts';
 import { Refusal } from '../../lib/errors.ts';
 import type { CallFact } from '../../lib/verb-shapes.ts';

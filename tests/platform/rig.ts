@@ -1,7 +1,8 @@
 /** A real Postgres behind the faulty stand-in, and an invocation that remembers what was reported and what it was left waiting for. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeEach, expect } from 'vitest';
-import { useLocalEndpoint, withDb, type Db, type DbInvocation, type DbLimits } from '../../lib/db.ts';
+import type { DbInvocation, DbLimits } from '../../lib/db-session.ts';
+import { useLocalEndpoint, withDb, type Db } from '../../lib/db.ts';
 import type { ReportContext } from '../../lib/deps.ts';
 import { DbError, type ErrorType } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';

@@ -1,6 +1,6 @@
 /** What every provider's adapter must do, over all of them: a new one is in the table, has its fixtures, and passes. */
 import { describe, expect, test } from 'vitest';
-import { CALL_STATUSES, DISPOSITIONS } from '../../lib/contract.ts';
+import { CALL_STATUSES, DISPOSITIONS } from '../../lib/domain/vocabulary.ts';
 import { PROVIDERS } from '../../lib/providers/table.ts';
 import type { CallFact } from '../../lib/verb-shapes.ts';
 import { apiOf, CALL, DIALECTS, samplesOf, webhook } from './dialects.ts';

@@ -99,10 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'nobody takes back a reservation whose worker is gone',
     invariant: 5,
     patches: [
-      schema(
-        "    if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then done := done + 1; end if;\n",
-        '',
-      ),
+      schema("    if ringleader.give_back(r.id, 'the reservation expired', p_now, p_now) then done := done + 1; end if;\n", ''),
     ],
     killer: { seed: 5 },
   },

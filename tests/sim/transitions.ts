@@ -1,5 +1,5 @@
 /** Which state may follow which: the product's own order, written down a second time. */
-import { CALL_STATUSES, DISPOSITIONS, LEAD_STATUSES } from '../../lib/contract.ts';
+import { CALL_STATUSES, DISPOSITIONS, LEAD_STATUSES } from '../../lib/domain/vocabulary.ts';
 
 /** A call only ever moves to a higher rank; only `unknown` among the ends may still be resolved. */
 const CALL_RANK: Readonly<Record<string, number>> = {

@@ -1,6 +1,6 @@
 /** The world outside of the soak: a phone network and a mail provider in this process, which lose, double, delay and die as their dice say. */
 import { randomUUID } from 'node:crypto';
-import type { Disposition } from '../../lib/contract.ts';
+import type { Disposition } from '../../lib/domain/vocabulary.ts';
 import type { Mail, Mailer, MailResult } from '../../lib/mail.ts';
 import type { CreateCall, Provider, ProviderAgent, ReadResult } from '../../lib/providers/provider.ts';
 import type { CallFact, CallOutcome } from '../../lib/verb-shapes.ts';

@@ -1,7 +1,7 @@
 /** Explain says why a lead is not dialled, and a claim of the same moment agrees. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
-import { EXPLAIN_CODES } from '../../lib/contract.ts';
+import { EXPLAIN_CODES } from '../../lib/domain/vocabulary.ts';
 import { testDatabase } from '../support/database.ts';
 import { createEngine, phones } from '../support/engine.ts';
 
