@@ -249,7 +249,7 @@ create table if not exists ringleader.calls (
   cost double precision,                                   -- US dollars
   analysis_due_at timestamptz,                             -- set while an analysis may still come
   score double precision,
-  temperature text,
+  temperature text,                                        -- of a direct call, or a provider's tag: what a campaign makes of a score its thresholds say
   evidence text,
   reason text,
   created_at timestamptz not null
@@ -1052,9 +1052,10 @@ begin
 end $$;
 
 -- What becomes of a lead whose latest call has ended. p_again: that had ended before, and now otherwise (`unknown` was resolved, or `completed` turned
--- out to be a voicemail), which counts as long as no newer attempt has begun. True when the lead waits again.
+-- out to be a voicemail), which counts as long as no newer attempt has begun. True when the lead waits again, or others of its campaign are seen to wait, so that
+-- there is nothing to complete.
 create function ringleader.settle_lead(c ringleader.call_heads, p_disposition text, p_again boolean, p_invalid boolean, p_now timestamptz) returns boolean language plpgsql as $$
-declare k record; v_status text; v_due timestamptz; v_zone text;
+declare k record; v_status text; v_due timestamptz; v_zone text; v_waits boolean;
 begin
   -- A lead that was final may wait again: before or after a completion, never in its midst.
   if p_again then perform 1 from ringleader.campaigns x where x.id = c.campaign_id for no key update; end if;
@@ -1075,9 +1076,10 @@ begin
   end if;
   if not p_again then
     update ringleader.leads l set status = v_status, disposition = p_disposition, next_attempt_at = v_due, attempts = l.attempts - (p_invalid or c.status = 'reserved')::int -- nobody was dialled
-    where l.id = c.lead_id and l.call_id = c.id and l.status = 'calling' and l.called_back_at is null;
+    where l.id = c.lead_id and l.call_id = c.id and l.status = 'calling' and l.called_back_at is null
+    returning case when v_due is not null then true else (select w.seq from ringleader.leads w where w.campaign_id = c.campaign_id and w.next_attempt_at is not null order by w.zone desc, w.next_attempt_at desc, w.seq desc limit 1) is not null end into v_waits;
     -- A retry need not wake its lane: a lane with leads on a call is looked at every minute.
-    if found then return v_due is not null; end if;
+    if found then return v_waits; end if;
   else
     update ringleader.leads l set status = v_status, disposition = p_disposition, next_attempt_at = v_due
     where l.id = c.lead_id and l.call_id = c.id and l.called_back_at is null and ((l.status in ('unreached', 'waiting') and l.disposition = 'unknown')
@@ -1142,34 +1144,43 @@ begin
   return ringleader.close_call(c, p_disposition, p_reason, null, false, false, p_invalid, p_now);
 end $$;
 
--- Keeps what a fact says beside the state. What a valid analysis says of the lead counts unless a later attempt has said more; a provider's own tag alone
--- counts where there is no score.
+-- Keeps what a fact says beside the state. What a valid analysis says counts; a provider's own tag alone counts where there is no score.
 create function ringleader.enrich_call(c ringleader.call_heads, p_fact jsonb, p_now timestamptz) returns void language plpgsql as $$
-declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_evidence text; v_told uuid; v_shared boolean; v_tag_alone boolean;
+declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_score double precision; v_temp text; v_evidence text;
 begin
-  if v_valid then
-    v_shared := pg_advisory_xact_lock_shared(74210004, hashtext(c.campaign_id::text)) is not null; -- share_thresholds, at half the cost
-    v_score := (a ->> 'score')::double precision;
+  if v_valid or p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
+    v_score := case when v_valid then (a ->> 'score')::double precision end;
     update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
       duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost),
-      score = coalesce(v_score, x.score), temperature = coalesce(ringleader.temperature_of(coalesce(v_score, x.score), coalesce(k.hot, 70), coalesce(k.warm, 40)), a ->> 'tag'),
-      evidence = case when v_score is null and x.score is not null then x.evidence else a ->> 'evidence' end
-    from (select max(k.hot_score) as hot, max(k.warm_score) as warm from ringleader.campaigns k where k.id = c.campaign_id) k
-    where x.id = c.id returning x.score is distinct from v_score, x.score, x.temperature, x.evidence into v_tag_alone, v_score, v_temp, v_evidence;
-  elsif p_fact ?| array['answered_at', 'duration_seconds', 'cost'] then
-    update ringleader.calls x set answered_at = coalesce(x.answered_at, (p_fact ->> 'answered_at')::timestamptz),
-      duration_seconds = coalesce((p_fact ->> 'duration_seconds')::double precision, x.duration_seconds), cost = coalesce((p_fact ->> 'cost')::double precision, x.cost) where x.id = c.id;
+      score = coalesce(v_score, x.score), temperature = case when v_valid then coalesce(ringleader.temperature_of(coalesce(v_score, x.score), 70, 40), a ->> 'tag') else x.temperature end,
+      evidence = case when not v_valid or (v_score is null and x.score is not null) then x.evidence else a ->> 'evidence' end
+    where x.id = c.id returning x.score, x.temperature, x.evidence into v_score, v_temp, v_evidence;
   end if;
-  if not p_fact ?| array['transcript', 'recording_url', 'analysis'] then return; end if;
+  perform ringleader.keep_results(c, p_fact, v_score, v_temp, v_evidence, false, p_now);
+end $$;
+
+-- Keeps what is too large for a call's row, and what a valid analysis says of the lead, which counts unless a later attempt has said more. p_score, p_temperature
+-- and p_evidence are those of the call's row; p_ends: the call has ended with it, completed. Null when its lead is still to be settled; else whether leads of
+-- its campaign wait.
+create function ringleader.keep_results(c ringleader.call_heads, p_fact jsonb, p_score double precision, p_temperature text, p_evidence text, p_ends boolean, p_now timestamptz)
+returns boolean language plpgsql as $$
+declare a jsonb := p_fact -> 'analysis'; v_valid boolean := coalesce(a ->> 'state' = 'valid', false); v_temp text; v_told uuid; v_settled boolean; v_waits boolean; v_shared boolean;
+begin
+  if not p_fact ?| array['transcript', 'recording_url', 'analysis'] then return null; end if;
   insert into ringleader.call_results as r (call_id, account_id, transcript, recording_url, analysis, analysis_reason, reasons, saved_at)
   values (c.id, c.account_id, nullif(p_fact ->> 'transcript', ''), nullif(p_fact ->> 'recording_url', ''), a -> 'raw', a ->> 'reason', a -> 'reasons', p_now)
   on conflict (call_id) do update set saved_at = p_now, transcript = coalesce(excluded.transcript, r.transcript), recording_url = coalesce(excluded.recording_url, r.recording_url),
     analysis = coalesce(excluded.analysis, r.analysis), analysis_reason = coalesce(excluded.analysis_reason, r.analysis_reason),
-    reasons = case when v_valid and not v_tag_alone then excluded.reasons else r.reasons end; -- they go with the score
-  if not v_valid then return; end if;
-  update ringleader.leads x set score = v_score, temperature = v_temp, evidence = v_evidence, scored_attempt = c.attempt, scored_call = c.id
-  where x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt returning x.hot_notice_id into v_told;
+    reasons = case when v_valid and p_score is not distinct from (a ->> 'score')::double precision then excluded.reasons else r.reasons end; -- they go with the score
+  if not v_valid or c.lead_id is null then return null; end if;
+  v_shared := pg_advisory_xact_lock_shared(74210004, hashtext(c.campaign_id::text)) is not null; -- share_thresholds, at half the cost
+  update ringleader.leads x set score = p_score, temperature = coalesce(ringleader.temperature_of(p_score, k.hot_score, k.warm_score), p_temperature), evidence = p_evidence,
+    scored_attempt = c.attempt, scored_call = c.id, status = case when p_ends and x.call_id = c.id and x.status = 'calling' and x.called_back_at is null then 'reached' else x.status end,
+    disposition = case when p_ends and x.call_id = c.id and x.status = 'calling' and x.called_back_at is null then 'completed' else x.disposition end
+  from ringleader.campaigns k where k.id = c.campaign_id and x.id = c.lead_id and coalesce(x.scored_attempt, 0) <= c.attempt
+  returning x.temperature, x.hot_notice_id, p_ends and x.status = 'reached', (select w.seq from ringleader.leads w where w.campaign_id = c.campaign_id and w.next_attempt_at is not null order by w.zone desc, w.next_attempt_at desc, w.seq desc limit 1) is not null into v_temp, v_told, v_settled, v_waits;
   if found and v_temp = 'hot' and v_told is null then perform ringleader.note_hot_lead(c.lead_id, c.campaign_id, c.account_id, p_now); end if;
+  return case when v_settled then v_waits end;
 end $$;
 
 -- Numbers that nobody in the account may dial from this commit on: their leads that wait are suppressed, in every campaign.
@@ -2757,54 +2768,75 @@ end $$;
 create function ringleader.apply_fact(p_account uuid, p_now timestamptz, p_agent uuid, p_event uuid, p_fact jsonb, p_attempt uuid default null, p_payload text default null,
   p_event_key text default null, p_provider_call_id text default null, p_status text default null, p_provider_status text default null, p_source text default null)
 returns jsonb language plpgsql security definer set search_path = pg_catalog as $$
-declare v_live constant text[] := '{placing,queued,dialing,ringing,in_progress}'; c ringleader.call_heads; v_fact jsonb; v_moves_to int; v_plain boolean := true;
-  v_free boolean := false; v_told boolean := false; v_answered_at timestamptz; v_ended_at timestamptz; v_released boolean := true; v_done boolean := false;
+declare c ringleader.call_heads; v_fact jsonb; v_moves_to int; v_free boolean; v_answered_at timestamptz; v_ended_at timestamptz; v_reason text; v_duration double precision; v_cost double precision;
+  a jsonb; v_score double precision; v_temp text; v_evidence text; v_applied boolean; v_released boolean; v_waits boolean; v_done boolean; -- null: no; a default costs as much as any expression
 begin
-  if p_source = 'event' and p_status in ('queued', 'dialing', 'ringing', 'in_progress', 'completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled') then
-    v_moves_to := array_position(v_live, p_status);
-    if p_fact is not null then
-      v_plain := not p_fact ?| case when v_moves_to is not null then array['transcript', 'recording_url', 'analysis', 'duration_seconds', 'cost']
-        else array['undialled', 'invalid_number', 'account_refused', 'agent_refused'] end and (p_fact -> 'analysis' ? 'do_not_call') is not true;
-      v_free := coalesce((p_fact ->> 'line_free')::boolean, false);
-      v_told := p_fact ? 'analysis';
-      v_answered_at := p_fact ->> 'answered_at';
-    end if;
-    if v_plain then
-      begin
-        if v_moves_to is not null then
-          update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
-            released_at = case when v_free then p_now else x.released_at end, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
-          where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
-            and array_position(v_live, x.status) < v_moves_to + v_free::int and (not v_free or x.released_at is null);
-        else
-          update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least((p_fact ->> 'ended_at')::timestamptz, p_now), reason = coalesce(p_fact ->> 'reason', x.reason),
-            placed_at = coalesce(x.placed_at, p_now), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null
-          where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
-            and x.status = any (v_live)
-          returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
-          into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
-        end if;
-        v_plain := found;
-        if found then
-          insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, received_at)
-          values (p_event, p_account, p_agent, p_attempt, p_event_key, p_provider_call_id, p_provider_status, 'applied', '{}', p_payload, 'event', p_now);
-        end if;
-      exception when unique_violation then v_plain := false; -- its key was here before, with other words: nothing has been done
-      end;
-    end if;
-    if v_plain then
-      if v_moves_to is not null then
-        if not v_free then return jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', false, 'completed', false); end if;
-        update ringleader.open_calls o set slot = false where o.call_id = p_attempt;
-      else
-        if p_fact is not null then perform ringleader.enrich_call(c, p_fact, p_now); end if;
-        if p_status = 'completed' and not v_told then perform ringleader.await_analysis(c, p_now); end if;
-        delete from ringleader.open_calls o where o.call_id = p_attempt returning o.slot into v_released;
-        v_released := v_released is true;
-        v_done := ringleader.settle_call(c, p_status, false, false, v_ended_at, p_now);
+  v_moves_to := case when p_source = 'event' and (p_fact ?| array['transcript', 'recording_url', 'analysis', 'duration_seconds', 'cost']) is not true
+    then array_position(array['placing', 'queued', 'dialing', 'ringing', 'in_progress'], p_status) end;
+  if v_moves_to > 1 then
+    begin
+      if p_fact is not null then
+        v_free := (p_fact ->> 'line_free')::boolean;
+        v_answered_at := p_fact ->> 'answered_at';
       end if;
-      return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', v_released, 'completed', v_done),
-        v_done or v_told or p_status = 'failed', v_released, p_account, p_event, p_now);
+      update ringleader.calls x set status = p_status, placed_at = coalesce(x.placed_at, p_now), answered_at = coalesce(x.answered_at, v_answered_at),
+        released_at = case when v_free then p_now else x.released_at end, lease_until = p_now + interval '10 minutes', look_at = p_now + interval '10 minutes', looks = 0
+      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+        and array_position(array['placing', 'queued', 'dialing', 'ringing', 'in_progress'], x.status) < v_moves_to + (v_free is true)::int and (v_free is not true or x.released_at is null);
+      if found then
+        insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, received_at)
+        values (p_event, p_account, p_agent, p_attempt, p_event_key, p_provider_call_id, p_provider_status, 'applied', '{}', p_payload, 'event', p_now);
+        if v_free is not true then return jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', false, 'completed', false); end if;
+        v_applied := true;
+      end if;
+    exception when unique_violation then v_applied := false; -- its key was here before, with other words: nothing has been done
+    end;
+    if v_applied then
+      update ringleader.open_calls o set slot = false where o.call_id = p_attempt;
+      return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', true, 'completed', false),
+        false, true, p_account, p_event, p_now);
+    end if;
+  elsif p_source = 'event' and p_status in ('completed', 'no_answer', 'busy', 'voicemail', 'failed', 'canceled')
+    and (p_fact ?| array['undialled', 'invalid_number', 'account_refused', 'agent_refused']) is not true and (p_fact -> 'analysis' ? 'do_not_call') is not true
+  then
+    begin
+      if p_fact is not null then
+        v_ended_at := p_fact ->> 'ended_at';
+        v_answered_at := p_fact ->> 'answered_at';
+        v_reason := p_fact ->> 'reason';
+        v_duration := p_fact ->> 'duration_seconds';
+        v_cost := p_fact ->> 'cost';
+        a := p_fact -> 'analysis';
+        if a ->> 'state' = 'valid' then
+          v_score := a ->> 'score';
+          v_temp := coalesce(ringleader.temperature_of(v_score, 70, 40), a ->> 'tag');
+          v_evidence := a ->> 'evidence';
+        end if;
+      end if;
+      update ringleader.calls x set status = p_status, disposition = p_status, ended_at = least(v_ended_at, p_now), reason = coalesce(v_reason, x.reason), placed_at = coalesce(x.placed_at, p_now),
+        answered_at = coalesce(x.answered_at, v_answered_at), released_at = coalesce(x.released_at, p_now), lease_until = null, look_at = null,
+        duration_seconds = coalesce(v_duration, x.duration_seconds), cost = coalesce(v_cost, x.cost),
+        score = coalesce(v_score, x.score), temperature = coalesce(v_temp, x.temperature), evidence = coalesce(v_evidence, x.evidence)
+      where x.id = p_attempt and x.account_id = p_account and x.agent_id = p_agent and x.provider_call_id = p_provider_call_id and x.placing_at is not null
+        and x.status in ('placing', 'queued', 'dialing', 'ringing', 'in_progress') and (a is null or x.temperature is null)
+      returning x.id, x.account_id, x.campaign_id, x.lead_id, x.direction, x.phone, x.attempt, x.status, x.ended_at
+      into c.id, c.account_id, c.campaign_id, c.lead_id, c.direction, c.phone, c.attempt, c.status, v_ended_at;
+      if found then
+        insert into ringleader.call_events (id, account_id, agent_id, call_id, event_key, provider_call_id, status, fate, fact, payload, source, received_at)
+        values (p_event, p_account, p_agent, p_attempt, p_event_key, p_provider_call_id, p_provider_status, 'applied', '{}', p_payload, 'event', p_now);
+        v_applied := true;
+      end if;
+    exception when unique_violation then v_applied := false; -- as above
+    end;
+    if v_applied then
+      if p_fact is not null then v_waits := ringleader.keep_results(c, p_fact, v_score, v_temp, v_evidence, p_status = 'completed', p_now); end if;
+      if p_status = 'completed' and a is null then perform ringleader.await_analysis(c, p_now); end if;
+      delete from ringleader.open_calls o where o.call_id = p_attempt returning o.slot into v_released;
+      if v_waits is null then v_done := ringleader.settle_call(c, p_status, false, false, v_ended_at, p_now);
+      elsif not v_waits then v_done := ringleader.complete_if_done(p_account, c.campaign_id, p_now);
+      end if;
+      return ringleader.and_then(jsonb_build_object('fate', 'applied', 'call_id', p_attempt, 'status', p_status, 'released', v_released is true, 'completed', v_done is true),
+        v_done or a is not null or p_status = 'failed', v_released, p_account, p_event, p_now);
     end if;
   end if;
   if p_event_key is not null then
