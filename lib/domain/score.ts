@@ -6,8 +6,7 @@
  * confidence_label}` or `{value, rationale}`; a JSON string of any of them.
  */
 import { shortLine } from './plain-text.ts';
-
-export type Temperature = 'hot' | 'warm' | 'cold';
+import type { Temperature } from './vocabulary.ts';
 
 type Judged =
   | { state: 'valid'; score?: number; tag?: Temperature; evidence?: string; reasons?: readonly string[] }
