@@ -2542,7 +2542,10 @@ begin
     reasons := reasons || ringleader.why('outside_campaign_window',
       format('It is %s in %s; the calling window next opens at %s.', to_char(p_now at time zone ringleader.zone_named(v_zone), 'HH24:MI'), v_zone, ringleader.iso(w.opens_at)));
   end if;
-  if k.ends_at <= next_at then next_at := null; end if;
+  if k.ends_at <= next_at then
+    reasons := reasons || ringleader.why('ended', format('The campaign ends at %s, before the lead may be dialled.', ringleader.iso(k.ends_at)));
+    next_at := null;
+  end if;
   if p_in_call then
     reasons := reasons || ringleader.why('number_in_call', 'Another call to this number is under way.');
   end if;

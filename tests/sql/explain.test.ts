@@ -228,8 +228,16 @@ describe('next_dial_at of a campaign', () => {
     });
   });
 
-  test('is none when the campaign ends first', async () => {
-    expect(await nextOf(await running(1, { window: NINE, starts_at: saturday, ends_at: '2026-03-08T00:00:00Z' }))).toBeNull();
+  test('is none when the campaign ends first, which is said', async () => {
+    const scene = await running(1, { window: NINE, starts_at: saturday, ends_at: '2026-03-08T00:00:00Z' });
+    expect(await verbs.explainLead(scene.account, now(), scene.leads[0], 100)).toMatchObject({
+      dialable: false,
+      next_eligible_at: null,
+      reasons: [
+        { code: 'not_started' },
+        { code: 'ended', message: 'The campaign ends at 2026-03-08T00:00:00.000Z, before the lead may be dialled.' },
+      ],
+    });
   });
 
   test('of a lead that can be dialled is the moment from which it could', async () => {
