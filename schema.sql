@@ -862,7 +862,7 @@ begin
   select * into l from ringleader.leads x where x.id = c.lead_id for no key update;
   if l.status <> 'calling' or l.call_id <> c.id then return false; end if;
   select * into k from ringleader.campaigns x where x.id = c.campaign_id;
-  v_status := case when p_reason = 'suppressed' then 'suppressed' when l.called_back_at is not null then 'reached' when k.status = 'canceled' then 'canceled'
+  v_status := case when p_reason = 'suppressed' or exists (select from ringleader.suppressions x where x.account_id = c.account_id and x.phone = c.phone) then 'suppressed' when l.called_back_at is not null then 'reached' when k.status = 'canceled' then 'canceled'
     when c.attempt > k.max_attempts then 'unreached' else 'waiting' end; -- the attempts allowed were made fewer meanwhile
   update ringleader.leads x set status = v_status, attempts = least(x.attempts, c.attempt - 1), next_attempt_at = case when v_status = 'waiting' then p_again_at end,
     disposition = case when v_status = 'reached' then 'completed' else x.disposition end,
@@ -1753,6 +1753,20 @@ create function ringleader.free_silent_slots(p_now timestamptz) returns void lan
   update ringleader.open_calls o set slot = false from released where o.call_id = released.id
 $$;
 
+-- Direct calls that went back to waiting while their agent was being refused: whoever refused it did not see them.
+create function ringleader.end_refused_calls(p_now timestamptz, out done int, out failed jsonb) language plpgsql as $$
+declare r record;
+begin
+  done := 0; failed := '[]';
+  for r in select c.id, g.paused_reason from ringleader.calls c join ringleader.agents g on g.id = c.agent_id
+           where c.due_at is not null and c.status = 'waiting' and g.paused_reason is not null order by c.id limit 200 for no key update of c skip locked loop
+    begin
+      if ringleader.end_call(r.id, 'failed', r.paused_reason, p_now) then done := done + 1; end if;
+    exception when others then failed := failed || ringleader.failure('end_call', r.id, sqlstate);
+    end;
+  end loop;
+end $$;
+
 -- Analyses past their grace, the provider having been asked; or an hour past it, when more are missing than can be asked about in another hour.
 create function ringleader.end_analyses(p_now timestamptz, p_limit int, out done int, out failed jsonb) language plpgsql as $$
 declare r record; v_turn record;
@@ -1802,7 +1816,7 @@ begin
   end loop;
 end $$;
 
--- What the provider must be asked about now, those whose lease has ended first; the next look is a minute away unless the answer says otherwise.
+-- What the provider must be asked about now, those whose lease has ended first, and of them those for whom a tick before had no time; the next look is a minute away unless the answer says otherwise.
 create function ringleader.calls_to_look_at(p_now timestamptz, p_limit int) returns jsonb language plpgsql as $$
 declare v_look jsonb;
 begin
@@ -1811,12 +1825,12 @@ begin
       select x.id from ringleader.open_calls o join ringleader.calls x on x.id = o.call_id where x.status <> 'reserved' and x.look_at <= p_now
       union all
       select x.id from ringleader.calls x where x.analysis_due_at is not null and x.look_at <= p_now) u on u.id = c.id
-    order by (c.lease_until <= p_now) desc nulls last, c.look_at, c.id limit p_limit for no key update of c skip locked
+    order by (c.lease_until <= p_now) desc nulls last, c.looks desc, c.look_at, c.id limit p_limit for no key update of c skip locked
   ), looked as (
     update ringleader.calls c set looks = c.looks + 1, look_at = p_now + interval '1 minute' from due where c.id = due.id returning c.*
   )
   select jsonb_agg(jsonb_build_object('account_id', c.account_id, 'call_id', c.id, 'agent', ringleader.agent_secrets_json(g), 'provider_call_id', c.provider_call_id,
-    'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)) order by c.id)
+    'status', c.status, 'phone', c.phone, 'placing_at', ringleader.iso(c.placing_at)) order by (c.lease_until <= p_now) desc nulls last, c.looks desc, c.id)
   into v_look from looked c join ringleader.agents g on g.id = c.agent_id;
   return coalesce(v_look, '[]');
 end $$;
@@ -1824,13 +1838,14 @@ end $$;
 -- The tick's upkeep; p_limit is how many calls the caller can ask the provider about.
 create function ringleader.tick(p_now timestamptz, p_limit int) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
-declare v_back record; v_silent record; v_analyses record; v_imports record; v_closed record; v_done int := 0; v_failed jsonb := '[]'; v_unfinished boolean;
+declare v_back record; v_silent record; v_refused record; v_analyses record; v_imports record; v_closed record; v_done int := 0; v_failed jsonb := '[]'; v_unfinished boolean;
 begin
   perform ringleader.assert_app_role();
   perform ringleader.roll_windows(p_now);
   select * into v_back from ringleader.end_reservations(p_now);
   select * into v_silent from ringleader.end_silent_calls(p_now);
   perform ringleader.free_silent_slots(p_now);
+  select * into v_refused from ringleader.end_refused_calls(p_now);
   select * into v_analyses from ringleader.end_analyses(p_now, p_limit);
   select * into v_imports from ringleader.end_imports(p_now);
   select * into v_closed from ringleader.close_campaigns(p_now);
@@ -1842,8 +1857,8 @@ begin
   delete from ringleader.idempotency_keys i where i.created_at <= p_now - interval '2 days';
   v_unfinished := ringleader.forget(p_now, 500);
   return jsonb_build_object('look_at', ringleader.calls_to_look_at(p_now, p_limit), 'given_back', v_back.given_back, 'expired_leads', v_closed.expired,
-    'completed', v_back.done + v_silent.done + v_analyses.done + v_imports.done + v_closed.done + v_done, 'unfinished', v_unfinished,
-    'failed', v_back.failed || v_silent.failed || v_analyses.failed || v_imports.failed || v_closed.failed || v_failed,
+    'completed', v_back.done + v_silent.done + v_refused.done + v_analyses.done + v_imports.done + v_closed.done + v_done, 'unfinished', v_unfinished,
+    'failed', v_back.failed || v_silent.failed || v_refused.failed || v_analyses.failed || v_imports.failed || v_closed.failed || v_failed,
     'mail_due', exists (select from ringleader.notifications n where n.next_attempt_at <= p_now or (n.status = 'sending' and n.lease_until <= p_now)));
 end $$;
 
@@ -1930,8 +1945,8 @@ begin
     (select min(i.lease_until) from ringleader.imports i where i.finished_at is null),
     (select min(c.look_at) from ringleader.open_calls o join ringleader.calls c on c.id = o.call_id),
     (select min(c.look_at) from ringleader.calls c where c.analysis_due_at is not null),
-    (select min(greatest(c.due_at, g.hold_until, case when a.calls_per_second is not null then a.pace_at end))
-     from ringleader.calls c join ringleader.agents g on g.id = c.agent_id join ringleader.accounts a on a.id = c.account_id where c.status = 'waiting' and c.due_at is not null and g.paused_reason is null),
+    (select min(case when g.paused_reason is not null then p_now else greatest(c.due_at, g.hold_until, case when a.calls_per_second is not null then a.pace_at end) end)
+     from ringleader.calls c join ringleader.agents g on g.id = c.agent_id join ringleader.accounts a on a.id = c.account_id where c.status = 'waiting' and c.due_at is not null),
     (select min(n.next_attempt_at) from ringleader.notifications n where n.next_attempt_at is not null),
     (select min(n.lease_until) from ringleader.notifications n where n.status = 'sending'))));
 end $$;

@@ -64,7 +64,8 @@ export const callRoutes: readonly Route[] = [
       const to = phoneOf(body.to);
       await deps.verbs.requestDirectCall(account, deps.now(), id, body.agent_id, to, body.name ?? null, body.variables ?? {});
       const placed = await placedOrQueued(deps, account, id);
-      if (placed.refused) throw new Refusal(422, placed.refused.code, placed.refused.message, [], { call: placed.call });
+      if (placed.refused)
+        throw new Refusal(placed.refused.status, placed.refused.code, placed.refused.message, [], { call: placed.call });
       if (placed.position === null) return { status: 201, body: placed.call };
       if (placed.call.status === 'waiting') await refuseIfPaused(deps, account, body.agent_id, id);
       return { status: 202, body: { call: placed.call, position: placed.position } };

@@ -13,10 +13,12 @@ interface Stored {
   due: number | null;
   /** Moved by every wake. */
   version: number;
+  /** The latest instant for which somebody woke it: what he writes may be committed as late as that. */
+  woken?: number;
 }
 
 /** What the object answers and is asked, over its `fetch`. */
-type Question = { ask: 'read' } | { ask: 'wake'; at: number } | { ask: 'settle'; version: number; due: number };
+type Question = { ask: 'read' } | { ask: 'wake'; at: number } | { ask: 'settle'; version: number; due: number; now: number };
 
 const KEY = 'next-due';
 const FIRST: Stored = { due: null, version: 0 };
@@ -33,10 +35,14 @@ interface State {
 const answer = (stored: Stored, question: Question): Stored => {
   if (question.ask === 'read') return stored;
   if (question.ask === 'wake') {
-    return { due: stored.due === null ? null : Math.min(stored.due, question.at), version: stored.version + 1 };
+    const woken = Math.max(stored.woken ?? question.at, question.at);
+    return { due: stored.due === null ? null : Math.min(stored.due, question.at), version: stored.version + 1, woken };
   }
   // Somebody woke it while the tick was working: what the tick saw may lack what he brought.
-  return question.version === stored.version ? { ...stored, due: question.due } : stored;
+  if (question.version !== stored.version) return stored;
+  // Or before it, and has not committed yet.
+  const { woken } = stored;
+  return { ...stored, due: woken !== undefined && woken > question.now ? Math.min(question.due, woken) : question.due };
 };
 
 /** The Durable Object; one for the whole system. */
@@ -101,7 +107,7 @@ export const openSleep = (namespace: SleeperNamespace): Sleep => {
     },
     async settle(version, next, now) {
       const furthest = now.getTime() + LONGEST_SLEEP_MS;
-      await ask({ ask: 'settle', version, due: Math.min(next?.getTime() ?? furthest, furthest) });
+      await ask({ ask: 'settle', version, due: Math.min(next?.getTime() ?? furthest, furthest), now: now.getTime() });
     },
   };
 };

@@ -24,6 +24,8 @@ const MAX_ROUNDS = 40;
 const FENCE_MS = 8_000;
 /** The longest nap, in the clock's milliseconds, for a pace that will allow the next call. */
 const MAX_NAP_MS = 20_000;
+/** How long it naps before it looks whether another campaign's slot has become free, in the clock's milliseconds. */
+const NAP_MS = 1_000;
 
 type Claim = Awaited<ReturnType<Verbs['claimCalls']>>;
 
@@ -140,7 +142,7 @@ export const dispatch = async (deps: Deps, maxCreates = MAX_CREATES, mine?: Refi
       const nap = claim.next_pace_at === null ? Infinity : Date.parse(claim.next_pace_at) - deps.now().getTime();
       if (nap > Math.min(MAX_NAP_MS, MAX_MS - deps.elapsedMs()))
         return { created, unfinished: nap < Infinity, paced: nap < Infinity };
-      await deps.sleep(Math.max(nap, 1));
+      await deps.sleep(Math.min(Math.max(nap, 1), NAP_MS));
       continue;
     }
     try {
@@ -180,7 +182,8 @@ export interface PlacedDirectCall {
   call: CallRow;
   /** Its place in the account's queue; null once the provider has accepted it. 0 while it is being placed. */
   position: number | null;
-  refused?: { code: string; message: string };
+  /** It will not be dialled, and why. */
+  refused?: { status: 409 | 422; code: string; message: string };
 }
 
 /** Dials a direct call that was just requested, if a slot is free, and says where it stands. */
@@ -193,8 +196,15 @@ export const placeDirectCall = async (deps: Deps, account: string, callId: strin
     return {
       call,
       position: null,
-      refused: { code: 'provider_refused', message: call.reason ?? 'the provider refused the call' },
+      refused: { status: 422, code: 'provider_refused', message: call.reason ?? 'the provider refused the call' },
     };
+  }
+  if (call.status === 'canceled' && call.placed_at === null) {
+    const [code, message] =
+      call.reason === 'suppressed'
+        ? ['suppressed', 'the number is on the suppression list']
+        : ['wrong_state', 'the call was canceled before it was placed'];
+    return { call, position: null, refused: { status: 409, code, message } };
   }
   if (call.status === 'waiting' || call.status === 'reserved' || call.status === 'placing') {
     return { call, position: call.status === 'waiting' ? await deps.verbs.directPosition(account, deps.now(), callId) : 0 };

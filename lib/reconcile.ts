@@ -33,10 +33,14 @@ const lookAt = async (deps: Deps, look: CallToLookAt): Promise<Applied | null> =
   return applied;
 };
 
-/** Looks at each call; one that fails is reported and looked at again a minute later. True when a mail is due because of what was found. */
-export const reconcile = async (deps: Deps, looks: readonly CallToLookAt[]): Promise<boolean> => {
+/**
+ * Looks at each call; one that fails is reported and looked at again a minute later. True when a mail is due because of what was found.
+ * Once `deadline` (in {@link Deps.elapsedMs}) has passed no more are begun: those come first in the next tick, and a provider that hangs
+ * leaves time to dial.
+ */
+export const reconcile = async (deps: Deps, looks: readonly CallToLookAt[], deadline = Infinity): Promise<boolean> => {
   let mailDue = false;
-  for (let at = 0; at < looks.length; at += PARALLEL) {
+  for (let at = 0; at < looks.length && deps.elapsedMs() < deadline; at += PARALLEL) {
     const some = looks.slice(at, at + PARALLEL);
     const results = await Promise.allSettled(some.map((look) => lookAt(deps, look)));
     for (const [i, result] of results.entries()) {

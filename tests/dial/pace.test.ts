@@ -40,6 +40,31 @@ test('direct calls that the pace of their account holds back go out at that pace
   expect(now().getTime() - began).toBe(3000);
 });
 
+test('a slot that another campaign frees while a pace is waited for is filled within a second', async () => {
+  const owner = await engine.account({ cap: 2 });
+  const quick = await engine.campaign(owner);
+  await engine.leads(owner.account, quick, phones(5));
+  const slow = await engine.campaign(owner, { calls_per_second: 0.1 });
+  await engine.leads(owner.account, slow, phones(5, 100));
+  for (const campaign of [quick, slow]) await verbs.startCampaign(owner.account, now(), campaign);
+  const rig = dialRig(verbs, now);
+  let freed: number | undefined;
+  let filled: number | undefined;
+  rig.deps.sleep = async (ms) => {
+    if (freed !== undefined && rig.dialled.length > 2) filled ??= now().getTime();
+    engine.pass(ms / 60_000);
+    if (freed !== undefined) return;
+    freed = now().getTime();
+    const { rows } = await db.pool.query<{ id: string }>(
+      'select call_id as id from ringleader.open_calls where campaign_id = $1',
+      [quick],
+    );
+    await engine.tell(owner, rows[0]!.id, 'no_answer');
+  };
+  await dispatch(rig.deps);
+  expect(filled! - freed!).toBeLessThanOrEqual(1000);
+});
+
 describe('a pace that is changed counts at once (class 17)', () => {
   test.each([10, null])('the campaign’s, from one call a day to %s a second', async (faster) => {
     const { account, campaign, lead } = await running(4, { calls_per_second: SLOWEST });

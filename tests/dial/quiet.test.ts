@@ -136,3 +136,36 @@ test('an analysis is still asked for, however many died asking about the call be
   expect(asked.length).toBe(before + 1);
   expect((await verbs.getCampaign(owner.account, now(), campaign))!.status).toBe('completed');
 });
+
+test('a provider that hangs keeps nobody else from being dialled in the same tick, and those it was not asked about come first in the next', async () => {
+  const quiet = await engine.account({ cap: 100 });
+  const campaign = await engine.campaign(quiet);
+  await engine.leads(quiet.account, campaign, phones(16));
+  await verbs.startCampaign(quiet.account, now(), campaign);
+  await engine.place(16);
+  engine.pass(10);
+  const other = await engine.account();
+  const theirs = await engine.campaign(other);
+  await engine.leads(other.account, theirs, phones(3, 500));
+  await verbs.startCampaign(other.account, now(), theirs);
+  const rig = dialRig(verbs, now);
+  let elapsed = 0;
+  let asked: string[] = [];
+  rig.deps.elapsedMs = () => elapsed;
+  const hang: Provider['readCall'] = async (_, id) => {
+    asked.push(id);
+    await new Promise((resolve) => setImmediate(resolve)); // all four are under way
+    elapsed += 5000 / 4;
+    return { state: 'failed', reason: 'no answer in time' };
+  };
+  Object.assign(rig.deps.providers.bolna, { name: 'bolna', readCall: hang });
+  await tick(rig.deps);
+  expect(asked).toHaveLength(8);
+  expect(rig.dialled).toHaveLength(3);
+  const before = new Set(asked);
+  [asked, elapsed] = [[], 0];
+  engine.pass(1);
+  await tick(rig.deps);
+  expect(asked).toHaveLength(8);
+  expect(asked.filter((id) => before.has(id))).toEqual([]);
+});

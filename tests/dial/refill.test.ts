@@ -88,6 +88,31 @@ describe('a refill', () => {
     expect(rig.dialled).toEqual([id]);
   });
 
+  test('a direct call whose number is suppressed, or that is canceled, before it is placed is refused, not said to be accepted', async () => {
+    const owner = await engine.account();
+    const [phone] = phones(1, 800);
+    const meddle = {
+      suppressed: () => verbs.addSuppressions(owner.account, now(), [{ phone: phone!, reason: null }]),
+      wrong_state: (id: string) => verbs.cancelCall(owner.account, now(), id),
+    };
+    for (const code of ['wrong_state', 'suppressed'] as const) {
+      const id = randomUUID();
+      await verbs.requestDirectCall(owner.account, now(), id, owner.agent, phone!, null, {});
+      const claimCalls: typeof verbs.claimCalls = async (...asked) => {
+        const claim = await verbs.claimCalls(...asked);
+        if (claim.calls.length > 0) await meddle[code](id);
+        return claim;
+      };
+      const rig = dialRig({ ...verbs, claimCalls }, now);
+      expect(await placeDirectCall(rig.deps, owner.account, id)).toMatchObject({
+        call: { status: 'canceled' },
+        position: null,
+        refused: { status: 409, code },
+      });
+      expect(rig.dialled).toEqual([]);
+    }
+  });
+
   test('whose worker died is over after a minute; the tick dispatches meanwhile', async () => {
     const { owner, account } = await running(10, 2);
     const calls = await engine.place(2);

@@ -64,9 +64,22 @@ describe('the bounds of sleep', () => {
     await fire(START, null, () => sleep.wake(START));
     // What that tick saw may lack what the other brought: its word does not count.
     expect(await fire(after(MINUTE), null)).toBe(true);
+    expect(await fire(after(2 * MINUTE), null)).toBe(true); // he may have committed since then
+    expect(await fire(after(3 * MINUTE))).toBe(false);
+    await sleep.wake(after(3 * MINUTE));
+    expect(await fire(after(4 * MINUTE))).toBe(false);
+    expect(await fire(after(3 * MINUTE + 90_000))).toBe(true);
+  });
+
+  test('whoever woke it before a tick and commits after it is not slept over (class 17)', async () => {
+    const { sleep, fire, report } = store();
+    await fire(START);
     await sleep.wake(after(MINUTE));
+    await handerOver(sleep, () => after(MINUTE), report)(); // somebody else has work at once
+    expect(await fire(after(MINUTE), null)).toBe(true); // and does not see yet what the first one brings
     expect(await fire(after(2 * MINUTE))).toBe(false);
-    expect(await fire(after(MINUTE + 90_000))).toBe(true);
+    expect(await fire(after(MINUTE + 90_000), null)).toBe(true);
+    expect(await fire(after(4 * MINUTE))).toBe(false);
   });
 
   test('work that an invocation leaves behind is the very next tick’s', async () => {

@@ -228,7 +228,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the provider is never asked what became of a call',
     invariant: 11,
-    patches: [source('functions/dispatch.ts', 'await reconcile(deps, upkeep.look_at)', 'await reconcile(deps, [])')],
+    patches: [source('functions/dispatch.ts', 'await reconcile(deps, upkeep.look_at, LOOKS_MS)', 'await reconcile(deps, [])')],
     killer: { seed: 2 },
   },
   {

@@ -192,6 +192,24 @@ describe('fence', () => {
     expect((await verbs.fenceCalls(now(), randomUUID(), [call!.call_id])).go).toEqual([call!.call_id]);
   });
 
+  test('of a reservation whose lease has ended stays shut', async () => {
+    await running(1);
+    const [call] = await engine.claim();
+    engine.pass(10);
+    expect((await verbs.fenceCalls(now(), randomUUID(), [call.call_id])).go).toEqual([]);
+  });
+
+  test('given back for another reason, a number that was suppressed meanwhile waits no more', async () => {
+    const { account, campaign, leads } = await running(1);
+    const [call] = await engine.claim();
+    await verbs.pauseCampaign(account, now(), campaign);
+    await verbs.addSuppressions(account, now(), [{ phone: call.phone, reason: 'asked' }]);
+    engine.pass(10);
+    expect((await verbs.tick(now(), 16)).given_back).toBe(1);
+    expect(await lead(account, leads[0])).toMatchObject({ status: 'suppressed', attempts: 0 });
+    expect(await verbs.getCampaign(account, now(), campaign)).toMatchObject({ status: 'completed' });
+  });
+
   test('opens once: the same token hears the same answer, another token hears no', async () => {
     const { account } = await running(1);
     const [call] = await engine.claim();

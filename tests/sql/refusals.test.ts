@@ -83,6 +83,18 @@ describe('a provider that refuses the account', () => {
     expect((await verbs.accountStatus(owner.account, now(), [])).live_calls).toBe(0);
   });
 
+  test('ends a direct call that went back to waiting while it was refused: the next tick does, and is due for it (class 15)', async () => {
+    const { account, agent } = await engine.account();
+    const call = randomUUID();
+    await verbs.requestDirectCall(account, now(), call, agent, phones(1)[0]!, null, {});
+    expect(await verbs.nextDue(now())).toBe(now().toISOString());
+    await db.pool.query(`update ringleader.agents set paused_reason = '401: bad key' where id = $1`, [agent]);
+    expect(await verbs.nextDue(now())).toBe(now().toISOString());
+    expect(await verbs.tick(now(), 16)).toMatchObject({ failed: [] });
+    expect(await verbs.getCall(account, now(), call)).toMatchObject({ status: 'failed', reason: '401: bad key' });
+    expect(await verbs.nextDue(now())).toBeNull();
+  });
+
   test('is told although no campaign runs, once and by the name of the agent; the mail can be sent again', async () => {
     const { account } = await engine.account();
     const owner = { account, agent: await agentOf({ account, agent: '' }, 'one') };
