@@ -1638,11 +1638,11 @@ end $$;
 -- more: it may be over with this.
 create function ringleader.record_calls(p_now timestamptz, p_outcomes jsonb, p_refill_of uuid default null, p_refill uuid default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog as $$
-declare o record; c ringleader.calls; v_released int := 0; v_done boolean := false; v_paused boolean := false; v_wait interval;
+declare o record; c ringleader.calls; v_released int := 0; v_done boolean := false; v_paused boolean := false; v_wait interval; v_news boolean;
   v_ids uuid[] := array(select (e ->> 'call_id')::uuid from jsonb_array_elements(p_outcomes) e);
 begin
   perform ringleader.assert_app_role();
-  perform 1 from ringleader.calls x where x.id = any (v_ids) order by x.id for no key update;
+  select bool_or(l.status = 'placing') into v_news from (select x.status from ringleader.calls x where x.id = any (v_ids) order by x.id for no key update) l;
   with accepted as materialized (
     select a.call_id, a.provider_call_id, x.account_id, x.provider,
       x.provider_call_id is null and pg_advisory_xact_lock_shared(74210003, hashtext(a.provider_call_id)) is not null as news -- as tie_call
@@ -1695,7 +1695,9 @@ begin
     end if;
   end loop;
   return jsonb_build_object('released', v_released, 'completed', v_done, 'agent_paused', v_paused, 'mail_due', ringleader.mail_is_due_to(v_ids, p_now),
-    'refill_over', p_refill is not null and ringleader.refill_is_over(p_refill_of, p_refill, v_ids));
+    -- Said again, it ends nothing: the first time may have taken away the mark of somebody who relies on this refill.
+    'refill_over', p_refill is not null and case when v_news then ringleader.refill_is_over(p_refill_of, p_refill, v_ids)
+      else not exists (select from ringleader.refills r where r.account_id = p_refill_of and r.token = p_refill) end);
 end $$;
 
 -- What of a tick failed: the step, whose row, and Postgres's code; never the message, which may hold a number or a name.

@@ -148,6 +148,18 @@ describe('a refill ends with the record of its last calls', () => {
     expect(await isFree(account)).toBe(true);
   });
 
+  test('but not by a record that is said again, its answer lost, after somebody had found it under way', async () => {
+    const { account, campaign } = await running(1, 50);
+    const token = randomUUID();
+    await verbs.beginRefill(account, now(), token);
+    const { dry, record } = await claimed(account, token);
+    await engine.leads(account, campaign, phones(2, 100));
+    expect([dry, await verbs.beginRefill(account, now(), randomUUID())]).toEqual([true, false]);
+    for (const nth of ['first', 'again'])
+      expect(await record(), nth).toMatchObject({ refill_over: false });
+    expect(await isFree(account)).toBe(false);
+  });
+
   test('but not when somebody relied on the mark of another and committed after the claim', async () => {
     const { owner, account } = await running(6, 3);
     const [one, two, three] = await engine.place(3);
