@@ -155,8 +155,7 @@ describe('a refill ends with the record of its last calls', () => {
     const { dry, record } = await claimed(account, token);
     await engine.leads(account, campaign, phones(2, 100));
     expect([dry, await verbs.beginRefill(account, now(), randomUUID())]).toEqual([true, false]);
-    for (const nth of ['first', 'again'])
-      expect(await record(), nth).toMatchObject({ refill_over: false });
+    for (const nth of ['first', 'again']) expect(await record(), nth).toMatchObject({ refill_over: false });
     expect(await isFree(account)).toBe(false);
   });
 

@@ -77,6 +77,54 @@ describe('claim', () => {
     expect(new Set((await claim)!.map((call) => call.lead_id))).toEqual(new Set(one.leads));
   });
 
+  test('that parks a lane while leads are added to it leaves it awake for them (class 17)', async () => {
+    const { account, campaign } = await running(2);
+    const upload = randomUUID();
+    await verbs.beginImport(account, now(), upload, campaign); // keeps the campaign open, though nobody is left in it
+    await verbs.addSuppressions(
+      account,
+      now(),
+      phones(2).map((phone) => ({ phone, reason: null })),
+    );
+    const [phone] = phones(1, 77);
+    const row = { id: randomUUID(), row: 1, phone, name: null, email: null, company: null, timezone: null, variables: {} };
+    let claim: ReturnType<typeof engine.claim> | undefined;
+    await during(
+      (client) =>
+        client.query('select ringleader.import_leads($1, $2, $3, $4, $5::jsonb, $6::jsonb)', [
+          account,
+          now(),
+          upload,
+          campaign,
+          JSON.stringify([row]),
+          '[]',
+        ]),
+      () => {
+        claim = engine.claim();
+        return blocked();
+      },
+    );
+    expect(await claim).toEqual([]);
+    expect(await engine.claim()).toMatchObject([{ phone }]);
+  });
+
+  test('that has read a cap is over before the cap is lowered (class 3)', async () => {
+    const { account, campaign } = await running(2);
+    const lowered: Promise<unknown>[] = [];
+    for (const lower of [
+      () => verbs.updateCampaign(account, now(), campaign, { max_concurrent_calls: 1 }),
+      () => verbs.updateAccount(account, now(), { max_concurrent_calls: 1 }),
+    ])
+      await during(
+        (client) => client.query('select ringleader.claim_calls($1, $2, 1, 1000)', [now(), randomUUID()]),
+        () => {
+          lowered.push(lower());
+          return blocked();
+        },
+      );
+    expect(await Promise.all(lowered)).toMatchObject([{ max_concurrent_calls: 1 }, { max_concurrent_calls: 1 }]);
+  });
+
   test('finds whoever can be dialled behind any number of campaigns whose numbers are all on the line (class 16)', async () => {
     const one = await running(1);
     const campaigns = await Promise.all(
