@@ -38,7 +38,7 @@ const lookAt = async (deps: Deps, look: CallToLookAt): Promise<Applied | null> =
  * Once `deadline` (in {@link Deps.elapsedMs}) has passed no more are begun: those come first in the next tick, and a provider that hangs
  * leaves time to dial.
  */
-export const reconcile = async (deps: Deps, looks: readonly CallToLookAt[], deadline = Infinity): Promise<boolean> => {
+export const reconcile = async (deps: Deps, looks: readonly CallToLookAt[], deadline: number): Promise<boolean> => {
   let mailDue = false;
   for (let at = 0; at < looks.length && deps.elapsedMs() < deadline; at += PARALLEL) {
     const some = looks.slice(at, at + PARALLEL);

@@ -190,7 +190,7 @@ export const runScenario = async (
     if (dropped !== undefined) {
       const read = await provider.readCall(agent, provider_call_id);
       if (read.state === 'found' && read.fact.ended_at !== undefined) ends.add(read.fact.ended_at);
-      await reconcile(deps, [lookAt(owner, scenario.provider, await callOf(party), provider_call_id, now())]);
+      await reconcile(deps, [lookAt(owner, scenario.provider, await callOf(party), provider_call_id, now())], Infinity);
     }
     return remains(db, party, ends);
   };
@@ -242,6 +242,7 @@ const depsFor = (engine: Engine, provider: Provider): Deps =>
     newId: () => randomUUID(),
     providers: { [provider.name]: provider },
     sealer: { seal: (plain: string) => Promise.resolve(plain), open: (sealed: string) => Promise.resolve(sealed) },
+    elapsedMs: () => 0,
     report: (type: string, error: unknown) => {
       throw new Error(`${type} was reported`, { cause: error });
     },
